@@ -1,0 +1,6 @@
+"""recmm: multimodal recommendation when modalities are missing."""
+
+__version__ = "0.1.0"
+
+RESULTS_VERSION = 1
+"""Raised by hand when a change alters numbers; part of every run's signature."""

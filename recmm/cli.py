@@ -1,0 +1,47 @@
+"""`python -m recmm COMMAND`: one entry for everything that recmm does."""
+
+from typing import Annotated
+
+import typer
+
+from recmm import __version__
+
+app = typer.Typer(
+    name="recmm",
+    help="Multimodal recommendation when modalities are missing: train and compare.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"recmm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Options that come before the command."""
+
+
+# Hydra reads the arguments itself, --help and -m included, in the order in which they were given.
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def train(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=CHOICE KEY=VALUE ...")] = None) -> None:
+    """Train, select on validation, test once; the arguments of train.py. `train --help` lists groups and keys."""
+    from recmm.experiment.launch import main as launch  # Hydra is not loaded for the other commands
+
+    launch(arguments or [])
+
+
+def main() -> None:
+    """Entry point of `python -m recmm` and of the console script."""
+    app(prog_name="recmm")

@@ -1,0 +1,1 @@
+"""Ground floor: what a catalogue is and how it gets in."""

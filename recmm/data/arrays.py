@@ -1,0 +1,109 @@
+"""Feature matrices in .npy files: memory-mapped, never unpickled, and read in chunks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from recmm.data.paths import require_file
+from recmm.errors import FeatureFileError, FeatureShapeError, FeatureValueError
+
+CHUNK = 1 << 22  # values held in memory at a time while a matrix is checked, digested or copied
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def load_array(path: Path, role: str) -> np.ndarray:
+    """The array of an .npy file as a read-only memory map, whatever its shape and type; nothing is ever unpickled.
+
+    Raises:
+        MissingFileError: there is no such file.
+        FeatureFileError: not an .npy file, of object dtype, or shorter than its header says.
+    """
+    require_file(path, role)
+    with path.open("rb") as file:
+        try:
+            shape, fortran, dtype = HEADERS[np.lib.format.read_magic(file)](file)
+        except (ValueError, KeyError) as error:
+            raise FeatureFileError(
+                f"{path} ({role}) is not a readable .npy file: its header is damaged or it is of another kind. "
+                "Write it again with numpy.save."
+            ) from error
+        offset = file.tell()
+    if dtype.hasobject:
+        raise FeatureFileError(
+            f"{path} ({role}) has object dtype, which would have to be unpickled and could run foreign code: refused. "
+            "Save it again as float32 or float16."
+        )
+    expected = offset + dtype.itemsize * int(np.prod(shape, dtype=object))
+    size = path.stat().st_size
+    if size < expected:
+        raise FeatureFileError(
+            f"{path} ({role}) is truncated: {size:,} bytes, but its header announces shape {shape} of {dtype}, that is "
+            f"{expected:,} bytes. Copy or download it again."
+        )
+    if expected == offset:
+        return np.empty(shape, dtype)  # an empty file region cannot be mapped
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")
+
+
+def load_features(path: Path, role: str) -> np.ndarray:
+    """Features [n_items, D] of one modality: float32 and float16 stay mapped, other numbers become float32 in memory.
+
+    Raises:
+        MissingFileError, FeatureFileError: as ``load_array``, and also for a type that is not real numbers.
+        FeatureShapeError: not two-dimensional, or without columns.
+    """
+    return as_features(load_array(path, role), f"{path} ({role})")
+
+
+def as_features(values: np.ndarray, source: str) -> np.ndarray:
+    """``values`` as float32 or float16 of this machine's byte order; a copy only where it has to be one.
+
+    Raises:
+        FeatureFileError: values that are not real numbers.
+        FeatureShapeError: not two-dimensional, or without columns.
+    """
+    if values.dtype.kind not in "fiub":
+        raise FeatureFileError(f"{source} has dtype {values.dtype}; expected real numbers, best float32 or float16.")
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise FeatureShapeError(
+            f"{source} has shape {values.shape}; expected two dimensions: one row per item, one column per feature."
+        )
+    if values.dtype in (np.float32, np.float16):
+        return values
+    with np.errstate(over="ignore"):  # what overflows becomes Inf, which check_finite reports with its row
+        return np.asarray(values, np.float16 if values.dtype == np.dtype(">f2") else np.float32)
+
+
+def visible_chunks(values: np.ndarray, visible: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks of consecutive rows of ``values`` [n, D] with their first row's number; rows not ``visible`` are zeros.
+
+    Rows that are not visible (bool [n]) are never read, so whatever they hold can reach nobody.
+    """
+    rows = max(1, CHUNK // values.shape[1])
+    for start in range(0, len(values), rows):
+        shown = visible[start : start + rows]
+        block = np.zeros((len(shown), values.shape[1]), values.dtype)
+        block[shown] = values[start : start + rows][shown]
+        yield start, block
+
+
+def check_finite(values: np.ndarray, observed: np.ndarray, source: str) -> None:
+    """Refuse NaN and Inf in the rows of ``values`` [n_items, D] that are ``observed``, bool [n_items].
+
+    Raises:
+        FeatureValueError: names ``source``, how many values in how many rows, and the first of these rows.
+    """
+    n_values = n_rows = first = 0
+    for start, block in visible_chunks(values, observed):
+        bad = np.count_nonzero(~np.isfinite(block), axis=1)
+        rows = np.flatnonzero(bad)
+        if len(rows) and not n_rows:
+            first = start + int(rows[0])
+        n_values += int(bad.sum())
+        n_rows += len(rows)
+    if n_rows:
+        raise FeatureValueError(
+            f"{source} holds {n_values:,} NaN or Inf values in {n_rows:,} of {len(values):,} rows, first row {first} "
+            "(counted from 0). Repair them, or mark those entries as not observed in the canonical layout."
+        )

@@ -1,0 +1,78 @@
+"""Atomic writing: a file or folder appears under its name whole or not at all.
+
+What is being written lives beside its target under a hidden name that ends in ``.partial`` (and the target's own
+suffix) and takes the target's name in one step. An exception, Ctrl-C included, removes it; after a kill -9 the hidden
+name may stay, but the target's never shows half a file.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from recmm.errors import DataError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``, with its suffix, that replaces ``path`` at the end of the block.
+
+    The block must create the file; if it raises, ``path`` stays as it was. Missing parent folders are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path, path.suffix)
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def replace_atomically(path: Path, content: bytes | str) -> None:
+    """Write ``content`` (text as UTF-8) to ``path``; a reader finds the old file or the new one, never half of it."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that takes its name at the end of the block; gone if the block raises.
+
+    Raises:
+        DataError: there is something at ``path`` already, other than an empty folder; nothing of it is touched.
+    """
+    _refuse_occupied(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path, "")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        _refuse_occupied(path)
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name.removesuffix(suffix)}.{secrets.token_hex(4)}.partial{suffix}")
+
+
+def _refuse_occupied(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        return
+    if path.exists() or path.is_symlink():
+        raise DataError(f"{path} exists already and is not overwritten: move it aside or choose another folder.")
+
+
+def _flush(path: Path) -> None:
+    """Push a written file to the disk, so that a power cut cannot leave an empty file under the final name."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

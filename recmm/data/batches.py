@@ -1,0 +1,33 @@
+"""The two kinds of batches that travel through a run: training pairs, and users to be ranked for."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Pairs(NamedTuple):
+    """Training triples (u, i, j): a user, an item of its history and one that is not. int64 [B] each."""
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+class RankingBatch(NamedTuple):
+    """Users whose whole catalogue is ranked in one go.
+
+    ``rows`` index into this batch (0..B-1), ``items`` into the catalogue.
+
+    Attributes:
+        users: int64 [B].
+        excluded_rows, excluded_items: int64 [E]; pairs that are no candidates (training history, and what the protocol adds).
+        positive_rows, positive_items: int64 [P]; the held-out pairs, sorted by row and then item; every row has at least one.
+        candidates: bool [n_items], the items that are ranked at all; None means all of them.
+    """
+
+    users: Tensor
+    excluded_rows: Tensor
+    excluded_items: Tensor
+    positive_rows: Tensor
+    positive_items: Tensor
+    candidates: Tensor | None = None

@@ -1,0 +1,92 @@
+"""What every catalogue has to fulfil, column by column; each refusal is a sentence that names the source."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from recmm.data.arrays import as_features
+from recmm.errors import DataError, EmptySplitError, FeatureShapeError, IdError
+
+FREE_IDS, IDS_PER_PAIR = 10_000, 20  # unlabelled ids beyond both together are raw ids, which would need absurd tables
+
+
+def check_not_empty(users: np.ndarray, items: np.ndarray, split: str, source: str) -> None:
+    """Refuse a split without interactions, or with columns of different lengths.
+
+    Raises:
+        EmptySplitError, DataError
+    """
+    if len(users) != len(items):
+        raise DataError(f"{source} has {len(users)} users but {len(items)} items in split {split!r}; expected pairs.")
+    if len(users) == 0:
+        raise EmptySplitError(
+            f"{source} has no interaction in split {split!r}; expected at least one in each of train, val and test."
+        )
+
+
+def checked_ids(ids: np.ndarray, kind: str, size: int, source: str) -> np.ndarray:
+    """``ids`` [n] as int64.
+
+    Raises:
+        IdError: of a type that is not integer, negative, or not below ``size``.
+    """
+    if ids.dtype.kind not in "iu":
+        raise IdError(f"{source}: the {kind} ids are of type {ids.dtype}; expected integers from 0 to {size - 1}.")
+    bad = np.flatnonzero((ids < 0) | (ids >= size))
+    if len(bad):
+        raise IdError(
+            f"{source}: {len(bad)} {kind} ids are negative or out of range, the first is {ids[bad[0]]} "
+            f"(entry {bad[0]}, counted from 0); expected integers from 0 to {size - 1}."
+        )
+    return ids.astype(np.int64)
+
+
+def checked_numbers(values: np.ndarray | None, what: str, n_pairs: int, source: str) -> np.ndarray | None:
+    """``values`` [n_pairs], unless there are none.
+
+    Raises:
+        DataError: not one finite number for each pair.
+    """
+    if values is not None and (
+        values.dtype.kind not in "iuf" or values.shape != (n_pairs,) or not np.isfinite(values).all()
+    ):
+        raise DataError(f"{source}: expected one finite number as {what} for each of {n_pairs} pairs.")
+    return values
+
+
+def checked_labels(kind: str, given: Sequence[str] | None, size: int, n_pairs: int) -> list[str]:
+    """Dense id -> raw label; the dense id in digits if none are ``given``.
+
+    Raises:
+        IdError: labels that are not one per id or not unique; without labels, far more ids than interactions.
+    """
+    if given is None:
+        if size > FREE_IDS + IDS_PER_PAIR * n_pairs:
+            raise IdError(
+                f"The {kind} ids run up to {size - 1:,} while there are {n_pairs:,} interactions: out of range for "
+                f"dense ids. Number the {kind}s from 0 without gaps."
+            )
+        return [str(dense) for dense in range(size)]
+    labels = [str(label) for label in given]
+    if len(labels) != size:
+        raise IdError(f"There are {len(labels)} {kind} labels for {size} {kind} ids; expected one label for each id.")
+    if len(set(labels)) != size:
+        label, count = Counter(labels).most_common(1)[0]
+        raise IdError(f"The {kind} label {label!r} stands for {count} {kind} ids; expected unique labels.")
+    return labels
+
+
+def checked_features(values: np.ndarray, n_items: int, source: str) -> np.ndarray:
+    """``values`` as float32 or float16 [n_items, D]; finiteness is another check (``arrays.check_finite``).
+
+    Raises:
+        FeatureFileError, FeatureShapeError: as ``arrays.as_features``; rows that are not one per item.
+    """
+    features = as_features(values, source)
+    if len(features) != n_items:
+        raise FeatureShapeError(
+            f"{source} has {len(features):,} rows, but there are {n_items:,} items; expected one row per item, in the "
+            "order of the item ids."
+        )
+    return features

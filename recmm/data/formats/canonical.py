@@ -1,0 +1,233 @@
+"""The layout `canonical`, recmm's own: Parquet tables, .npy arrays, and a manifest with the digest of each of them.
+
+manifest.json            format, format_version, name, split, sizes, modalities, files {path: bytes, sha256}
+interactions.parquet     user, item (dense ids), split (train, val, test), and where there are any timestamp and weight
+users.parquet            user: raw label, row = dense id
+items.parquet            item: raw label, row = dense id
+features/<modality>.npy  float32 or float16 [n_items, D_m]
+observed.npy             bool [n_items, M], columns in the order of the manifest's modalities
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recmm.data.arrays import load_array, load_features, visible_chunks
+from recmm.data.atomic import atomic_folder
+from recmm.data.dataset import FORMAT_VERSION, SPLITS, MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.paths import require_file
+from recmm.errors import ColumnError, DataError, DigestError, FeatureShapeError, IdError
+
+FORMAT = "recmm canonical"
+MANIFEST = "manifest.json"
+FILE_NAME = re.compile(r"\w[\w.-]*")  # a modality names a file: no separators, not hidden
+KEYS = {
+    "format_version": int,
+    "name": str,
+    "split": dict,
+    "n_users": int,
+    "n_items": int,
+    "modalities": list,
+    "files": dict,
+}
+
+
+def write_canonical(dataset: MultimodalDataset, folder: Path) -> None:
+    """Write ``dataset`` as a new ``folder``, which appears whole or not at all; it reads back with the same digest.
+
+    Rows of features that are not observed are written as zeros.
+
+    Raises:
+        DataError: ``folder`` exists and is not empty; a modality whose name cannot be a file name.
+    """
+    for modality in dataset.modalities:
+        _check_name(modality, f"the dataset {dataset.name!r}")
+    with atomic_folder(Path(folder)) as new:
+        _interaction_table(dataset).write_parquet(new / "interactions.parquet")
+        pl.DataFrame({"user": dataset.user_ids}, schema={"user": pl.String}).write_parquet(new / "users.parquet")
+        pl.DataFrame({"item": dataset.item_ids}, schema={"item": pl.String}).write_parquet(new / "items.parquet")
+        (new / "features").mkdir()
+        for modality, values, observed in dataset.features.columns():
+            copy = np.lib.format.open_memmap(new / _feature_file(modality), "w+", values.dtype, values.shape)
+            for start, block in visible_chunks(values, observed):
+                copy[start : start + len(block)] = block
+            copy.flush()
+        np.save(new / "observed.npy", dataset.features.observed, allow_pickle=False)
+        files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
+        manifest = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "name": dataset.name,
+            "split": {"name": dataset.split.name, "recipe": dataset.split.recipe},
+            "n_users": dataset.n_users,
+            "n_items": dataset.n_items,
+            "interactions": {part: len(pairs) for part, pairs in dataset.splits.items()},
+            "modalities": list(dataset.modalities),
+            "files": {file: {"bytes": (new / file).stat().st_size, "sha256": _sha256(new / file)} for file in files},
+        }
+        (new / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> MultimodalDataset:
+    """Read a folder that ``write_canonical`` made; size and sha256 of every file that is read are verified.
+
+    Args:
+        modalities: which to read, in this order; None for all. The files of others may be absent.
+
+    Raises:
+        MissingFileError: a file that is not there.
+        DigestError: a file that is not the one in the manifest.
+        DataError: a manifest that is damaged, lacks a key, is of another version, or has no such modality.
+        ColumnError: tables without the columns above.
+        Everything that ``arrays.load_features`` and ``dataset.assemble`` raise.
+    """
+    folder = Path(folder)
+    manifest = _manifest(folder / MANIFEST)
+    has = manifest["modalities"]
+    chosen = has if modalities is None else list(modalities)
+    if unknown := [modality for modality in chosen if modality not in has]:
+        raise DataError(f"{folder} has no modality {unknown[0]!r}. It has: {', '.join(has) or 'none'}.")
+    tables = ("interactions.parquet", "users.parquet", "items.parquet")
+    for file in (*tables, "observed.npy", *map(_feature_file, chosen)):
+        _verify(folder, file, manifest)
+    interactions, users, items = (folder / table for table in tables)
+    observed = load_array(folder / "observed.npy", "which entries the data has")
+    if observed.shape != (manifest["n_items"], len(has)):
+        raise FeatureShapeError(
+            f"{folder / 'observed.npy'} has shape {observed.shape}; expected {(manifest['n_items'], len(has))}: one "
+            "row per item, one column per modality of the manifest."
+        )
+    columns = _splits(interactions)
+    return assemble(
+        name=manifest["name"],
+        split=Split(**manifest["split"]),
+        train=columns["train"],
+        val=columns["val"],
+        test=columns["test"],
+        n_users=manifest["n_users"],
+        n_items=manifest["n_items"],
+        features={m: load_features(folder / _feature_file(m), f"the features of {m!r}") for m in chosen},
+        feature_sources={m: str(folder / _feature_file(m)) for m in chosen},
+        observed=np.array(observed[:, [has.index(m) for m in chosen]]),
+        user_ids=_label_column(users, "user"),
+        item_ids=_label_column(items, "item"),
+    )
+
+
+def _interaction_table(dataset: MultimodalDataset) -> pl.DataFrame:
+    parts = []
+    for part, pairs in dataset.splits.items():
+        columns: dict[str, Any] = {"user": pairs.users, "item": pairs.items, "split": [part] * len(pairs)}
+        columns |= {} if pairs.timestamps is None else {"timestamp": pairs.timestamps}
+        columns |= {} if pairs.weights is None else {"weight": pairs.weights}
+        parts.append(pl.DataFrame(columns))
+    return pl.concat(parts, how="diagonal_relaxed")  # a split without timestamps or weights holds nulls
+
+
+def _splits(path: Path) -> dict[str, SplitColumns]:
+    table = _table(path, {"user": _is_id, "item": _is_id, "split": _is_text})
+    if nulls := sum(table.select("user", "item").null_count().row(0)):
+        raise IdError(f"{path}: {nulls} entries of the columns 'user' and 'item' are empty; expected integers from 0.")
+    if strange := sorted(set(table["split"].unique().fill_null("").to_list()) - set(SPLITS)):
+        raise ColumnError(f"{path}: column 'split' holds {strange[:5]}; expected {', '.join(SPLITS)}.")
+    columns = {}
+    for part in SPLITS:
+        rows = table.filter(pl.col("split") == part)
+        extra = {
+            column: rows[column].to_numpy()
+            if column in rows.columns and rows[column].null_count() < len(rows)
+            else None
+            for column in ("timestamp", "weight")
+        }
+        columns[part] = SplitColumns(
+            rows["user"].to_numpy(), rows["item"].to_numpy(), extra["timestamp"], extra["weight"], source=str(path)
+        )
+    return columns
+
+
+def _label_column(path: Path, column: str) -> list[str]:
+    labels = _table(path, {column: _is_text})[column]
+    if labels.null_count():
+        raise IdError(
+            f"{path}: {labels.null_count()} entries of column {column!r} are empty; expected a label in every row."
+        )
+    return labels.to_list()
+
+
+def _is_id(kind: pl.DataType) -> bool:
+    return kind.is_integer()
+
+
+def _is_text(kind: pl.DataType) -> bool:
+    return kind == pl.String
+
+
+def _table(path: Path, types: dict[str, Callable[[pl.DataType], bool]]) -> pl.DataFrame:
+    try:
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ColumnError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}.") from error
+    if wrong := [name for name, fits in types.items() if name not in table.schema or not fits(table.schema[name])]:
+        found = ", ".join(f"{column} ({kind})" for column, kind in table.schema.items())
+        raise ColumnError(
+            f"{path} has the columns {found}; expected {', '.join(types)} with ids as integers and the rest as text "
+            f"(wrong or absent: {', '.join(wrong)})."
+        )
+    return table
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """The manifest, with its version and the types of its keys checked."""
+    try:
+        manifest = json.loads(require_file(path, "the manifest of a canonical folder").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is not readable JSON ({error}). Write the folder again.") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(f'{path} does not say "format": "{FORMAT}"; expected a manifest that recmm wrote.')
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise DataError(
+            f"{path} has format_version {manifest.get('format_version')!r}, this recmm reads {FORMAT_VERSION}. Use "
+            "the release that wrote the folder."
+        )
+    for key, kind in KEYS.items():
+        if not isinstance(manifest.get(key), kind):
+            raise DataError(f"{path}: key {key!r} is {manifest.get(key)!r}; expected a value of type {kind.__name__}.")
+    if sorted(manifest["split"]) != ["name", "recipe"]:
+        raise DataError(f"{path}: key 'split' has {sorted(manifest['split'])}; expected 'name' and 'recipe'.")
+    for modality in manifest["modalities"]:
+        _check_name(modality, str(path))
+    return manifest
+
+
+def _verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
+    """Compare one file with its entry in the manifest."""
+    path = require_file(folder / file, f"a part of the canonical folder {folder.name}")
+    stated = manifest["files"].get(file)
+    found = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    if stated != found:
+        raise DigestError(
+            f"{path} is not the file that was written: it has {found}, the manifest says {stated}. Copy the folder "
+            "again or write it again with write_canonical."
+        )
+
+
+def _check_name(modality: Any, source: str) -> None:
+    if not isinstance(modality, str) or not FILE_NAME.fullmatch(modality):
+        raise DataError(
+            f"{source}: the modality {modality!r} cannot name a file; expected letters, digits, '_', '-', '.'."
+        )
+
+
+def _feature_file(modality: str) -> str:
+    return f"features/{modality}.npy"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,62 @@
+"""The layout `matrices`: one pickled SciPy matrix [users, items] per split, and one .npy file per modality."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from recmm.data.arrays import load_features
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.pickles import load_sparse
+from recmm.errors import IdError
+
+FILES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}
+
+
+def read_matrices(
+    folder: Path, *, name: str, split: Split, features: Mapping[str, str], splits: Mapping[str, str] = FILES
+) -> MultimodalDataset:
+    """Read a folder of pickled matrices, as DiffMM and LATTICE release them.
+
+    A stored entry is an interaction unless its value is 0; values other than 1 become weights.
+
+    Args:
+        features: modality -> .npy file [n_items, D_m], float16 or float32 kept and memory-mapped; only these are read.
+        splits: "train", "val", "test" -> file of a COO or CSR matrix. All three have the same shape.
+
+    Raises:
+        MissingFileError: a file that is not there.
+        UnsafePickleError, DataError: a pickle that is refused or holds no sparse matrix (``pickles.load_sparse``).
+        IdError: matrices of different shapes, or indices outside them.
+        FeatureFileError: an .npy file that is truncated, of object dtype, or none (``arrays.load_features``).
+        Everything that ``dataset.assemble`` raises.
+    """
+    folder = Path(folder)
+    matrices = {part: load_sparse(folder / splits[part], f"the matrix of split {part!r}") for part in SPLITS}
+    n_users, n_items = shape = matrices["train"].shape
+    columns = {}
+    for part, matrix in matrices.items():
+        if matrix.shape != shape:
+            raise IdError(
+                f"{folder / splits[part]} has shape {matrix.shape}, but {splits['train']} has {shape}; expected "
+                "matrices [users, items] over the same ids. Take all of them from one release."
+            )
+        stored = matrix.data != 0
+        weights = matrix.data[stored]
+        columns[part] = SplitColumns(
+            users=matrix.row[stored],
+            items=matrix.col[stored],
+            weights=None if np.all(weights == 1) else weights,
+            source=str(folder / splits[part]),
+        )
+    return assemble(
+        name=name,
+        split=split,
+        train=columns["train"],
+        val=columns["val"],
+        test=columns["test"],
+        n_users=n_users,
+        n_items=n_items,
+        features={m: load_features(folder / file, f"the features of {m!r}") for m, file in features.items()},
+        feature_sources={m: str(folder / file) for m, file in features.items()},
+    )

@@ -1,0 +1,86 @@
+"""Training triples (u, i, j): batches are index tensors cut from a permuted array, with exact negatives."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+
+from recmm.data.batches import Pairs
+from recmm.data.dataset import Interactions
+from recmm.errors import DataError
+from recmm.seeding import stream
+
+
+class NegativeSampler:
+    """Uniform over the items that are not in a user's training history, without rejection.
+
+    With the history p_0 < p_1 < ... of a user, p_k - k items before p_k are negatives. The r-th negative (from 0) is
+    therefore r plus the number of k with p_k - k <= r, which one binary search over all users' sorted keys finds.
+    """
+
+    def __init__(self, train: Interactions) -> None:
+        history = train.csr()
+        self._starts = history.indptr.astype(np.int64)
+        self._n_items = train.n_items
+        self.n_negatives = train.n_items - np.diff(self._starts)  # [n_users]
+        positions = np.arange(len(train)) - self._starts[train.users]
+        self._keys = train.users * (train.n_items + 1) + train.items - positions
+
+    def __call__(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One negative per entry of ``users`` (int64 [n], each with at least one negative) -> int64 [n]."""
+        chosen = rng.integers(0, self.n_negatives[users])
+        before = np.searchsorted(self._keys, users * (self._n_items + 1) + chosen, side="right")
+        return chosen + before - self._starts[users]
+
+
+class PairBatches:
+    """The training pairs of one epoch after another.
+
+    Args:
+        train: training interactions.
+        batch_size: triples in a batch; the last batch of an epoch may be shorter (``per="interaction"``).
+        per: "interaction" visits every training pair once an epoch, shuffled, which weights users by their activity;
+            "user" draws a random user and one of its items, ``n_train // batch_size + 1`` batches an epoch, which
+            weights users equally (methods.md, block B15).
+        seed: the run's seed; what an epoch holds depends on (seed, epoch) alone.
+        epoch: tells the running epoch each time that an iteration begins.
+
+    Raises:
+        DataError: if no user has an item that it has not seen.
+    """
+
+    def __init__(
+        self,
+        train: Interactions,
+        *,
+        batch_size: int,
+        per: Literal["interaction", "user"] = "interaction",
+        seed: int = 0,
+        epoch: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.batch_size, self.per, self.seed, self.epoch = batch_size, per, seed, epoch
+        self._negatives = NegativeSampler(train)
+        usable = self._negatives.n_negatives[train.users] > 0  # a user that has seen everything has nothing to compare
+        self._users, self._items = train.users[usable], train.items[usable]
+        if not len(self._users):
+            raise DataError("Every user has interacted with every item in training: there is no negative to sample.")
+        self._active, self._first, self._count = np.unique(self._users, return_index=True, return_counts=True)
+
+    def __len__(self) -> int:
+        n_pairs = len(self._users)
+        return -(-n_pairs // self.batch_size) if self.per == "interaction" else n_pairs // self.batch_size + 1
+
+    def __iter__(self) -> Iterator[Pairs]:
+        epoch = self.epoch()
+        rng = stream(self.seed, epoch, "pairs")
+        if self.per == "interaction":
+            order = rng.permutation(len(self._users))
+        else:
+            drawn = rng.integers(0, len(self._active), len(self) * self.batch_size)
+            order = self._first[drawn] + rng.integers(0, self._count[drawn])
+        users, positives = self._users[order], self._items[order]
+        negatives = self._negatives(users, stream(self.seed, epoch, "negatives"))
+        columns = [torch.from_numpy(column) for column in (users, positives, negatives)]
+        for start in range(0, len(users), self.batch_size):
+            yield Pairs(*(column[start : start + self.batch_size] for column in columns))

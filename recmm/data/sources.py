@@ -1,0 +1,304 @@
+"""Where the public files live, with digests: download with a progress bar, verify, place atomically, unpack safely.
+
+Files are pinned by their git blob digest, sha1("blob <size>\\0" + content), so a download is verified without anybody
+having to ship it. A file that is already there is taken as it is; the published statistics are checked after reading.
+"""
+
+import hashlib
+import http.client
+import os
+import secrets
+import stat
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from recmm.errors import DigestError, DownloadError, MissingFileError
+
+TIMEOUT = 10.0  # seconds for the connection and for each read: a machine without a network must not hang
+CHUNK = 1 << 18  # bytes read at a time
+LIMIT = 1 << 30  # bytes: neither a download without a pinned size nor an unpacked file may grow beyond this
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One pinned file of a public repository.
+
+    Attributes:
+        path: below the raw-file base of the repository.
+        blob: its git blob sha1, hex.
+        size: in bytes; None where only the digest is known (the digest covers the size too).
+        zipped: True where it is a .zip archive that holds the wanted file.
+    """
+
+    path: str
+    blob: str
+    size: int | None = None
+    zipped: bool = False
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the files of a dataset come from, for the download and for the person who fetches them by hand.
+
+    Attributes:
+        dataset: the dataset's name in messages.
+        page: where a person finds the files.
+        base: raw-file base URL; empty where no file-wise public source is known.
+        files: local file name, relative to the dataset's folder -> pinned file.
+        without: local file name -> the dataset choice that runs when only this file is absent.
+    """
+
+    dataset: str
+    page: str
+    base: str = ""
+    files: Mapping[str, RemoteFile] = field(default_factory=dict)
+    without: Mapping[str, str] = field(default_factory=dict)
+
+
+_COMMIT = "fae20e642aeeaad4284be6f7fb3432ebb551da8e"
+_RAW = f"https://raw.githubusercontent.com/HKUDS/DiffMM/{_COMMIT}"
+_TREE = f"https://github.com/HKUDS/DiffMM/tree/{_COMMIT}"
+_AMAZON_PAGES = (
+    "the MMRec team's shared folder (linked from https://github.com/enoche/MMRec), or, made anew, the McAuley lab's "
+    "Amazon 2014 5-core files (https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html)"
+)
+
+TIKTOK = Origin(
+    dataset="TikTok",
+    page=f"{_TREE}/Datasets/tiktok",
+    base=_RAW,
+    files={
+        "trnMat.pkl": RemoteFile("Datasets/tiktok/trnMat.pkl", "e2592cf4a18e9ddcd6a0814679d4faf34d08a373", 953073),
+        "valMat.pkl": RemoteFile("Datasets/tiktok/valMat.pkl", "88e3722afb991c295d7987866e2284877a46ddde", 49233),
+        "tstMat.pkl": RemoteFile("Datasets/tiktok/tstMat.pkl", "1daea6b69c98210371168e1965aaa1d135e0d0ea", 98497),
+        "image_feat.npy": RemoteFile(
+            "Datasets/tiktok/image_feat.npy", "27ac000dc2feaefdfa06d238d588793dd8ea80ba", 1717888
+        ),
+        "audio_feat.npy": RemoteFile(
+            "Datasets/tiktok/audio_feat.npy", "1d0671948dfc54756f5f20a0dbc3026e40f74452", 1717888
+        ),
+        "text_feat.npy": RemoteFile("Datasets/tiktok/text_feat.npy", "f056985c131d90c19c5265af033b095f525e5ce2"),
+    },
+    without={"text_feat.npy": "dataset=tiktok_va"},
+)
+BABY_LATTICE = Origin(
+    dataset="Amazon Baby in LATTICE's ids",
+    page=f"{_TREE}/Datasets/baby",
+    base=_RAW,
+    files={
+        "lattice/trnMat.pkl": RemoteFile(
+            "Datasets/baby/trnMat.pkl", "a85d1b509e17b06f707c0c5aa188b27c35896b0f", 1897239
+        ),
+        "lattice/valMat.pkl": RemoteFile(
+            "Datasets/baby/valMat.pkl", "27506c1d026183daecfbc99988ab012da578af9e", 347329
+        ),
+        "lattice/tstMat.pkl": RemoteFile(
+            "Datasets/baby/tstMat.pkl", "0a99cff43d2564d6d381eccc406314e8c539cfe6", 329361
+        ),
+        "lattice/image_feat.npy": RemoteFile(
+            "Datasets/baby/image_feat.npy.zip", "be2d0255ae3f9347f63ab72b2f9e7531c0530532", zipped=True
+        ),
+        "lattice/text_feat.npy": RemoteFile("Datasets/baby/text_feat.npy", "1fb92223ae114c3cc7df7c8d52c5ae8d76064296"),
+    },
+)
+BABY = Origin("Amazon Baby in MMRec's ids", _AMAZON_PAGES)
+SPORTS = Origin("Amazon Sports in MMRec's ids", _AMAZON_PAGES)
+SPORTS_LATTICE = Origin(
+    "Amazon Sports in LATTICE's ids", "the LATTICE authors' release (linked from https://github.com/CRIPAC-DIG/LATTICE)"
+)
+CLOTHING = Origin(
+    "Amazon Clothing in LATTICE's ids",
+    "the LATTICE authors' release (linked from https://github.com/CRIPAC-DIG/LATTICE)",
+)
+ALLRECIPES = Origin(
+    "Allrecipes",
+    "the prepared files linked from https://github.com/HKUDS/MMSSL (the raw recipes are the HAFR authors' release)",
+)
+ANY = Origin("This dataset", "the release or the preprocessing that its other files come from")
+
+
+def obtain(
+    origin: Origin,
+    folder: Path,
+    names: Sequence[str],
+    *,
+    download: bool = True,
+    base_url: str | None = None,
+    instead: Sequence[str] = (),
+) -> None:
+    """See to it that every file is in the folder, downloading the pinned ones that are absent.
+
+    Args:
+        names: file names relative to ``folder``.
+        base_url: replaces the origin's raw-file base (a mirror).
+        instead: further choices, such as ``dataset.modalities=[visual]``, that run without the absent files.
+    Raises:
+        MissingFileError: a file is absent and has no pinned source, or ``download`` is false.
+        DownloadError: the source could not be reached or did not deliver.
+        DigestError: what it delivered is not the pinned file.
+        Each message also says what is missing, where to get it by hand, and which choice runs without it.
+    """
+    absent = [name for name in names if not (folder / name).is_file()]
+    if not absent:
+        return
+    advice = _by_hand(origin, folder, absent, instead)
+    unknown = [name for name in absent if name not in origin.files]
+    if unknown or not download:
+        reason = f"no download is known for {', '.join(unknown)}" if unknown else "downloading is switched off"
+        raise MissingFileError(f"{_lacks(origin, folder, absent)} ({reason}). {advice}")
+    for name in absent:
+        try:
+            fetch(origin.files[name], folder / name, base_url=base_url or origin.base)
+        except (DownloadError, DigestError) as error:
+            still = [name for name in absent if not (folder / name).is_file()]
+            advice = _by_hand(origin, folder, still, instead)
+            raise type(error)(f"{_lacks(origin, folder, still)}: {error} {advice}") from error
+
+
+def fetch(remote: RemoteFile, target: Path, *, base_url: str, timeout: float = TIMEOUT) -> None:
+    """Download one pinned file, verify size and digest, unpack where zipped, and place it atomically at ``target``.
+
+    Raises:
+        DownloadError: no connection, an HTTP error, a connection cut short, an unwritable folder, a bad archive.
+        DigestError: the size or the digest is not the pinned one.
+    """
+    url = f"{base_url.rstrip('/')}/{remote.path}"
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as response:  # connected before the folder is made
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _placed(target) as part:
+                if remote.zipped:
+                    with _scratch(target) as archive:
+                        _receive(response, archive, remote, url)
+                        unpack(archive, target.name, part)
+                else:
+                    _receive(response, part, remote, url)
+    except urllib.error.HTTPError as error:
+        raise DownloadError(f"{url} answered {error.code} {error.reason}.") from error
+    except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
+        raise DownloadError(f"{url} could not be downloaded ({getattr(error, 'reason', None) or error!r}).") from error
+
+
+def git_blob_digest(path: Path) -> str:
+    """sha1 hex of ``"blob <size>\\0" + content``, what git names a file's content by."""
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def unpack(archive: Path, member: str, target: Path, *, limit: int = LIMIT) -> None:
+    """Write the one file called ``member``, in whatever folder of the archive it lies, to ``target``.
+
+    Raises:
+        DownloadError: not a readable zip; a path that leaves the archive, a link, a file beyond ``limit`` bytes; no or
+            several such members.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for entry in opened.infolist():
+                _check_entry(entry, limit)
+            files = {entry: PurePosixPath(entry.filename).parts for entry in opened.infolist() if not entry.is_dir()}
+            found = [entry for entry, parts in files.items() if parts[-1] == member and "__MACOSX" not in parts]
+            if len(found) != 1:
+                raise DownloadError(f"The archive holds {len(found)} files called {member}, expected one.")
+            with opened.open(found[0]) as source, target.open("wb") as sink:
+                while chunk := source.read(CHUNK):
+                    sink.write(chunk)
+                    if sink.tell() > limit:  # the size in the archive's header is only a claim
+                        raise DownloadError(f"{member} in the archive unpacks to more than {limit:,} bytes.")
+                _flush(sink)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        raise DownloadError(f"The archive that should hold {member} cannot be read ({error}).") from error
+
+
+def _check_entry(entry: zipfile.ZipInfo, limit: int) -> None:
+    path = PurePosixPath(entry.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        raise DownloadError(f"The archive's member {entry.filename!r} points outside the archive: refused.")
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise DownloadError(f"The archive's member {entry.filename!r} is a link: refused.")
+    if entry.file_size > limit:
+        raise DownloadError(
+            f"The archive's member {entry.filename!r} has {entry.file_size:,} bytes, allowed are {limit:,}."
+        )
+
+
+def _receive(response: http.client.HTTPResponse, path: Path, remote: RemoteFile, url: str) -> None:
+    """Stream the response into ``path`` under a progress bar and verify it."""
+    announced = response.length
+    limit = LIMIT if remote.size is None else remote.size
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress, path.open("wb") as file:
+        task = progress.add_task(PurePosixPath(remote.path).name, total=remote.size or announced)
+        while chunk := response.read(CHUNK):
+            file.write(chunk)
+            progress.advance(task, len(chunk))
+            if file.tell() > limit:
+                raise DigestError(f"{url} sends more than the {limit:,} bytes expected.")
+        size = file.tell()
+        _flush(file)
+    if announced is not None and size < announced:
+        raise DownloadError(f"{url} was cut short after {size:,} of {announced:,} bytes.")
+    if remote.size is not None and size != remote.size:
+        raise DigestError(f"{url} has {size:,} bytes, pinned are {remote.size:,}.")
+    digest = git_blob_digest(path)
+    if digest != remote.blob:
+        raise DigestError(f"{url} has the git blob digest {digest}, pinned is {remote.blob}.")
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """A file name beside the target that is gone afterwards, whatever happened."""
+    path = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _placed(target: Path) -> Iterator[Path]:
+    """A file name to write to; it becomes the target in one step when nothing went wrong, and vanishes otherwise."""
+    with _scratch(target) as path:
+        yield path
+        os.replace(path, target)
+
+
+def _lacks(origin: Origin, folder: Path, absent: Sequence[str]) -> str:
+    return f"{origin.dataset} lacks {', '.join(absent)} in {folder}"
+
+
+def _by_hand(origin: Origin, folder: Path, absent: Sequence[str], instead: Sequence[str]) -> str:
+    wanted = []
+    for name in absent:
+        remote = origin.files.get(name)
+        there = PurePosixPath(remote.path if remote else name).name
+        wanted.append(f"{there}{', unpacked,' if remote and remote.zipped else ''} as {folder / name}")
+    runs = [origin.without[absent[0]]] if len(absent) == 1 and absent[0] in origin.without else []
+    runs += [*instead, "dataset=synthetic"]
+    return (
+        f"To get it by hand: from {origin.page} take {'; '.join(wanted)}. "
+        f"Without it {' or '.join(f'`{choice}`' for choice in runs)} runs."
+    )

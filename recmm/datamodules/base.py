@@ -1,0 +1,110 @@
+"""The way of the data inside a run: dataset, masks, views and batches, handed out by one LightningDataModule."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+
+from recmm.data.catalog import Catalog
+from recmm.data.dataset import MultimodalDataset
+from recmm.data.ranking_batches import EvaluationSettings, RankingBatches
+from recmm.data.sampling import PairBatches
+from recmm.missing.imputers import Imputer, Zero
+from recmm.missing.masks import Masks
+from recmm.missing.settings import Full, MissingSetting
+from recmm.missing.view import ModalityView
+from recmm.missing.views import build_views
+
+log = logging.getLogger(__name__)
+
+
+class MultimodalDataModule(pl.LightningDataModule):
+    """Base of every dataset: a subclass says in ``load`` where its catalogue comes from, all else is here.
+
+    Before ``setup``, ``configure`` says which missing setting, imputer and evaluation protocol apply; without it the
+    catalogue is used as it is, holes hold zeros, and all items are ranked.
+
+    Args:
+        modalities: which of the dataset's modalities to use, in this order; None for all.
+    """
+
+    def __init__(self, *, modalities: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self.modalities = modalities
+        self.configure()
+
+    def load(self) -> MultimodalDataset:
+        """Read or generate the catalogue, with the modalities chosen by ``self.modalities``."""
+        raise TypeError(f"{type(self).__name__} does not say how to load its data.")
+
+    def configure(
+        self,
+        *,
+        missing: MissingSetting | None = None,
+        imputer: Imputer | None = None,
+        evaluation: EvaluationSettings | None = None,
+    ) -> None:
+        """Choose the missing setting, the imputer and the evaluation protocol."""
+        self.missing = missing or Full()
+        self.imputer = imputer or Zero()
+        self.evaluation = evaluation or EvaluationSettings()
+        self._dataset: MultimodalDataset | None = None
+        self._masks: Masks | None = None
+        self._views: dict[str, ModalityView] | None = None
+        self._ranking: dict[str, RankingBatches] = {}
+
+    @property
+    def dataset(self) -> MultimodalDataset:
+        """The catalogue, loaded on first use."""
+        if self._dataset is None:
+            self._dataset = self.load()
+        return self._dataset
+
+    @property
+    def masks(self) -> Masks:
+        """Which entries are visible in which phase, drawn on first use."""
+        if self._masks is None:
+            self._masks = self.missing.draw(self.dataset)
+        return self._masks
+
+    @property
+    def catalog(self) -> Catalog:
+        """What a method may know."""
+        return self.dataset.catalog()
+
+    def view(self, phase: str) -> ModalityView:
+        """What is visible of the items in ``phase``, "train", "val" or "test", after imputation; on the CPU."""
+        if self._views is None:
+            self._views = build_views(self.dataset, self.masks, self.imputer)
+        return self._views[phase]
+
+    def ranking_batches(self, split: str) -> RankingBatches:
+        """The users of ``split``, "val" or "test", in chunks, with what is to be found and what is no candidate."""
+        if split not in self._ranking:
+            self._ranking[split] = RankingBatches(
+                self.dataset,
+                split,  # type: ignore[arg-type]
+                candidates=self.evaluation.candidates,
+                mask_validation_at_test=self.evaluation.mask_validation_at_test,
+                memory_mb=self.evaluation.memory_mb,
+            )
+        return self._ranking[split]
+
+    def train_dataloader(self) -> PairBatches:
+        """Triples as the method in training wants them (``Training.batch_size``, ``Training.pairs``)."""
+        trainer: Any = self.trainer
+        wanted = trainer.lightning_module.training_settings
+        return PairBatches(
+            self.dataset.train,
+            batch_size=wanted.batch_size,
+            per=wanted.pairs,
+            seed=wanted.seed,
+            epoch=lambda: trainer.current_epoch,
+        )
+
+    def val_dataloader(self) -> RankingBatches:
+        return self.ranking_batches("val")
+
+    def test_dataloader(self) -> RankingBatches:
+        return self.ranking_batches("test")

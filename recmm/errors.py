@@ -1,0 +1,73 @@
+"""Errors that are sentences for the person at the keyboard: what, where, what was expected, what to do."""
+
+
+class RecmmError(Exception):
+    """Base of every error that recmm raises on purpose; the entry points print its message without a traceback."""
+
+
+class DataError(RecmmError):
+    """Something is wrong with a catalogue's files; the subclasses say what."""
+
+
+class MissingFileError(DataError):
+    """A file that the layout needs is not there."""
+
+
+class ColumnError(DataError):
+    """Wrong column names, separator or column types in a table of interactions."""
+
+
+class IdError(DataError):
+    """A user or item id is negative, not an integer, or out of range."""
+
+
+class FeatureShapeError(DataError):
+    """A feature file has not one row per item, or is not a two-dimensional array."""
+
+
+class FeatureValueError(DataError):
+    """A feature file holds NaN or Inf in rows that are said to be observed."""
+
+
+class FeatureFileError(DataError):
+    """A feature file cannot be read: truncated, of object dtype, or no .npy at all."""
+
+
+class SplitOverlapError(DataError):
+    """The same user-item pair stands in two splits."""
+
+
+class EmptySplitError(DataError):
+    """A split holds no interaction."""
+
+
+class UnsafePickleError(DataError):
+    """A pickle asks for a class that a SciPy sparse matrix does not need."""
+
+
+class StatisticsError(DataError):
+    """A known dataset does not have its published size."""
+
+
+class DigestError(DataError):
+    """A file's size or digest is not the pinned one."""
+
+
+class DownloadError(DataError):
+    """A public source could not be reached or did not deliver."""
+
+
+class MissingSettingError(RecmmError):
+    """A missing setting cannot be drawn on this catalogue."""
+
+
+class ConfigError(RecmmError):
+    """A configuration key or value is wrong; the message names the key and the nearest valid one."""
+
+
+class RunError(RecmmError):
+    """A run cannot start in this folder, or cannot be resumed."""
+
+
+class NonFiniteLossError(RecmmError):
+    """A loss term became NaN or infinite."""

@@ -1,0 +1,126 @@
+"""What happens around the loops of a run: checkpoints with history, early stopping, and the ranked lists it keeps."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Checkpoint as CheckpointBase
+from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
+
+from recmm.data.atomic import replace_atomically
+from recmm.experiment.records import Record
+from recmm.experiment.tables import RankingTables
+from recmm.models.base import RankedBatch, Recommender
+
+
+class EarlyStopping(LightningEarlyStopping):
+    """Lightning's early stopping, which also stops a resumed run that had already run out of patience.
+
+    Args:
+        monitor: a validation metric; larger is better, as for all of ours. It also selects the best checkpoint.
+        patience: validations without improvement after which the run stops.
+    """
+
+    def __init__(self, *, monitor: str = "val/recall@20", patience: int = 20) -> None:
+        super().__init__(monitor=monitor, mode="max", patience=patience, check_finite=False)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.wait_count >= self.patience:  # killed between the decision to stop and the test
+            trainer.should_stop = True
+
+
+class Checkpoints(CheckpointBase):
+    """`best` and `last` after every epoch, written whole or not at all, and the metrics of all epochs so far.
+
+    ``best`` is placed before ``last``. A run killed in between resumes from the older ``last``, replays the epoch with
+    the same numbers, and places both again.
+
+    Args:
+        record: where checkpoints and metrics go.
+        monitor: the validation metric that selects ``best``; larger is better. Never a test metric.
+        method: class path and settings in plain types, stored so that a checkpoint suffices alone.
+    """
+
+    def __init__(self, record: Record, *, monitor: str, method: dict[str, Any]) -> None:
+        self.record, self.monitor, self.method = record, monitor, method
+        self.history: list[dict[str, float]] = []
+        self.best_score, self.best_epoch = -float("inf"), -1
+        self._epoch_started = 0.0
+        self._validation_seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "best_score": self.best_score, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = list(state_dict["history"])
+        self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_started, self._validation_seconds = time.perf_counter(), 0.0
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validation_started = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validation_seconds = time.perf_counter() - self._validation_started
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        validated = self._validation_seconds > 0
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("train/") or (validated and name.startswith("val/"))
+        }
+        seconds = time.perf_counter() - self._epoch_started - self._validation_seconds
+        timing = {"seconds/train": round(seconds, 4), "seconds/val": round(self._validation_seconds, 4)}
+        self.history.append({"epoch": trainer.current_epoch, **metrics, **timing})
+        improved = validated and metrics[self.monitor] > self.best_score
+        if improved:
+            self.best_score, self.best_epoch = metrics[self.monitor], trainer.current_epoch
+        self._save(trainer, improved)
+        self.record.write_metrics(self.history)
+
+    def _save(self, trainer: pl.Trainer, improved: bool) -> None:
+        fresh = self.record.checkpoint("fresh")
+        trainer.save_checkpoint(fresh)
+        if improved and trainer.is_global_zero:
+            place_copy(fresh, self.record.checkpoint("best"))
+        if trainer.is_global_zero:
+            os.replace(fresh, self.record.checkpoint("last"))
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["method"] = self.method
+
+
+def place_copy(source: Path, target: Path) -> None:
+    """Put a copy of ``source`` at ``target`` in one step; a hard link where the file system has them."""
+    spare = target.with_suffix(".new")
+    spare.unlink(missing_ok=True)
+    try:
+        os.link(source, spare)
+    except OSError:
+        replace_atomically(spare, source.read_bytes())
+    os.replace(spare, target)
+
+
+class KeepRankings(Callback):
+    """Collects what the last validation and the test rank, for `ranks`, `topk` and `per_user` of the record."""
+
+    def __init__(self, tables: RankingTables) -> None:
+        self.tables = tables
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: Recommender, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        if isinstance(outputs, RankedBatch):
+            self.tables.add("val", outputs)
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: Recommender, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        self.tables.add("test", outputs)

@@ -1,0 +1,30 @@
+"""The training curve of one run as a picture."""
+
+from pathlib import Path
+
+import matplotlib
+
+from recmm.data.atomic import atomic_file
+
+matplotlib.use("Agg")  # no screen is needed
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+
+def draw_curves(history: list[dict[str, float]], monitor: str, best_epoch: int, title: str, path: Path) -> None:
+    """Loss terms on the left, the selection metric on validation on the right, best epoch marked; a PNG at ``path``."""
+    figure, (losses, scores) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for name in (key for key in history[0] if key.startswith("train/")):
+        losses.plot(epochs, [row[name] for row in history], label=name.removeprefix("train/"))
+    losses.set(xlabel="epoch", ylabel="mean loss of the epoch", yscale="symlog", title="training")
+    losses.legend(fontsize="small")
+    validated = [(row["epoch"], row[monitor]) for row in history if row.get(monitor) is not None]
+    scores.plot(*zip(*validated, strict=True), marker=".")
+    scores.axvline(best_epoch, linestyle="--", color="grey", label=f"best: epoch {best_epoch}")
+    scores.set(xlabel="epoch", ylabel=monitor, title="validation")
+    scores.legend(fontsize="small")
+    figure.suptitle(title)
+    with atomic_file(path) as spare:
+        figure.savefig(spare, format="png", dpi=120)
+    plt.close(figure)

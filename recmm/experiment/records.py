@@ -1,0 +1,223 @@
+"""A run's record on disk: who may write it, what it holds, and what happens when one is already there."""
+
+import contextlib
+import json
+import logging
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+
+from recmm import __version__
+from recmm.data.atomic import replace_atomically
+from recmm.errors import RunError
+from recmm.experiment.identity import differences
+
+log = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+LIBRARIES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "scipy", "polars")
+
+
+class Record:
+    """The folder of one run. ``open_record`` makes it, holding the folder's lock.
+
+    Attributes:
+        folder: where everything lies.
+        result: the content of `result.json`.
+        finished: a run with this signature is complete here; nothing may be written.
+        resume_from: the checkpoint to continue from, or None.
+    """
+
+    def __init__(self, folder: Path, result: dict[str, Any]) -> None:
+        self.folder, self.result = folder, result
+        self.finished = False
+        self.resume_from: Path | None = None
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first start of this run, one more for every resume."""
+        return int(self.result["attempt"])
+
+    def checkpoint(self, name: str) -> Path:
+        """Path of the checkpoint `best` or `last` (or of one not yet in its place)."""
+        return self.folder / "checkpoints" / f"{name}.ckpt"
+
+    def update(self, **entries: Any) -> None:
+        """Set entries of `result.json` and write it."""
+        self.result |= entries
+        text = json.dumps(self.result, indent=1, allow_nan=True)
+        replace_atomically(self.folder / "result.json", text.encode())
+
+    def write_config(self, cfg: DictConfig) -> None:
+        """The resolved configuration, as `config.yaml`."""
+        replace_atomically(self.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
+
+    def write_metrics(self, history: list[dict[str, float]]) -> None:
+        """One row per epoch as `metrics.csv`; a resumed run's file is cut back to its checkpoint's epoch by this."""
+        table = pl.DataFrame(history, infer_schema_length=None, strict=False)
+        replace_atomically(self.folder / "metrics.csv", table.write_csv().encode())
+
+
+@contextlib.contextmanager
+def open_record(
+    folder: Path, *, signature: str, identity: dict[str, Any], resume: bool, overwrite: bool
+) -> Iterator[Record]:
+    """Take the folder for one run, and leave a status behind however the run ends.
+
+    A finished run with the same signature is left as it is (``finished``). An unfinished one is continued from its
+    last checkpoint with ``resume``, else moved aside and started anew. Other signatures are refused.
+
+    Raises:
+        RunError: another process writes here; or the folder holds a run with another signature and not ``overwrite``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"Another run is writing to {folder}. Wait for it, or give this one another hydra.run.dir.") from None
+    handler = logging.FileHandler(folder / "train.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    try:
+        record = _claim(folder, signature, identity, resume, overwrite)
+        if record.finished:
+            yield record
+            return
+        logging.getLogger().addHandler(handler)
+        started = time.time()
+        try:
+            yield record
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+            status = "interrupted" if interrupted else "failed"
+            record.update(status=status, error={"type": type(error).__name__, "message": str(error)})
+            if not interrupted:
+                log.error("run failed", exc_info=True)
+            raise
+        finally:
+            record.update(wall_seconds=round(record.result.get("wall_seconds", 0.0) + time.time() - started, 2))
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+        lock.release()
+
+
+def _claim(folder: Path, signature: str, identity: dict[str, Any], resume: bool, overwrite: bool) -> Record:
+    """Decide between a fresh run, a resumed one and one that is there already."""
+    found = read_result(folder)
+    wall_seconds, attempt = 0.0, 1
+    record = Record(folder, {})
+    if found is not None:
+        same = found.get("signature") == signature
+        if not same and not overwrite:
+            keys = differences(found.get("identity", {}), identity)
+            raise RunError(
+                f"{folder} holds a run with other settings ({', '.join(keys) or 'unknown'} differ). Give this run "
+                "another hydra.run.dir, or say overwrite=true to move the old one aside."
+            )
+        if same and found["status"] == "done" and not overwrite:
+            record.result, record.finished = found, True
+            return record
+        if same and resume and not overwrite:
+            last = record.checkpoint("last")
+            record.resume_from = last if last.exists() else None
+            attempt = found["attempt"] + 1
+            wall_seconds = found.get("wall_seconds", 0.0)
+            _warn_about_versions(found)
+        else:
+            log.warning("What lay in %s was moved to %s.", folder, _move_aside(folder))
+    if resume and record.resume_from is None:
+        log.warning("ckpt=last: there is no checkpoint in %s yet; starting from the beginning.", folder)
+    record.result = {
+        "format_version": FORMAT_VERSION,
+        "status": "running",
+        "signature": signature,
+        "attempt": attempt,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "wall_seconds": wall_seconds,
+        "identity": identity,
+        "versions": {"recmm": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in LIBRARIES},
+        "git": git_state(),
+        "machine": {"threads": torch.get_num_threads(), "platform": platform.platform()},
+    }
+    record.checkpoint("last").parent.mkdir(exist_ok=True)
+    record.update()
+    return record
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The `result.json` of a record, or None where there is none.
+
+    Raises:
+        RunError: the file is not readable as JSON.
+    """
+    path = folder / "result.json"
+    if not path.exists():
+        return None
+    try:
+        result: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise RunError(f"{path} is not readable as JSON ({error}). Move the folder away and run again.") from error
+    return result
+
+
+def _move_aside(folder: Path) -> Path:
+    """Move everything but the lock to the first free `<folder>.old-N`."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    aside.mkdir()
+    for entry in folder.iterdir():
+        if entry.name != ".lock":
+            shutil.move(entry, aside / entry.name)
+    return aside
+
+
+def _warn_about_versions(found: dict[str, Any]) -> None:
+    changed = [
+        f"{name} {was} -> {now}"
+        for name, was in found.get("versions", {}).items()
+        if name in LIBRARIES and (now := version(name)) != was
+    ]
+    if changed:
+        log.warning("Resuming with other library versions (%s): numbers may differ.", ", ".join(changed))
+    threads = found.get("machine", {}).get("threads")
+    if threads not in (None, torch.get_num_threads()):
+        log.warning("Resuming with %d threads instead of %d: last digits may differ.", torch.get_num_threads(), threads)
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and cleanliness of the working copy that recmm is imported from; empty outside a repository."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return {}
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(("git", "-C", str(root), *arguments), capture_output=True, text=True).stdout.strip()
+
+    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+
+
+def peak_memory_mb() -> dict[str, float]:
+    """Peak memory of this process on the host and, if one was used, on the GPU (MB)."""
+    if sys.platform == "win32":
+        return {}
+    import resource  # not there on Windows
+
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    if torch.cuda.is_available():
+        peaks["gpu"] = torch.cuda.max_memory_allocated() / 1024**2
+    return {name: round(value, 1) for name, value in peaks.items()}

@@ -1,0 +1,191 @@
+"""One run, from its configuration to its record: draw, train, select on validation, test once, write down."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from recmm.data.ranking_batches import EvaluationSettings
+from recmm.datamodules.base import MultimodalDataModule
+from recmm.evaluation.strata import stratify
+from recmm.experiment.build import build
+from recmm.experiment.callbacks import Checkpoints, KeepRankings
+from recmm.experiment.curves import draw_curves
+from recmm.experiment.identity import identity, signature
+from recmm.experiment.loggers import close_loggers
+from recmm.experiment.progress import EpochBar, print_closing
+from recmm.experiment.records import Record, open_record, peak_memory_mb
+from recmm.experiment.tables import RankingTables
+from recmm.models.base import Recommender
+from recmm.seeding import seed_torch
+
+log = logging.getLogger(__name__)
+
+MONITOR = "val/recall@20"
+
+
+def train(cfg: DictConfig) -> float:
+    """Train, select and test as ``cfg`` says, in Hydra's run folder; returns the validation metric that selects.
+
+    Raises:
+        RunError: the folder is in use or holds another run.
+        NonFiniteLossError: a loss term became NaN or infinite.
+        DataError, MissingSettingError: the catalogue cannot be read, or the setting cannot be drawn on it.
+    """
+    hydra = HydraConfig.get()
+    folder, choices = Path(hydra.runtime.output_dir), dict(hydra.runtime.choices)
+    if cfg.trainer.threads:
+        torch.set_num_threads(cfg.trainer.threads)
+    datamodule: MultimodalDataModule = build(cfg.dataset)
+    datamodule.configure(
+        missing=build(cfg.missing),
+        imputer=build(cfg.imputer),
+        evaluation=EvaluationSettings(**cfg.eval),
+    )
+    about = {
+        "data_digest": datamodule.dataset.digest,
+        "split_name": datamodule.dataset.split.name,
+        "uses_modalities": get_class(cfg.model._target_).uses_modalities,
+    }
+    with open_record(
+        folder,
+        signature=signature(cfg, **about),
+        identity=identity(cfg, **about),
+        resume=cfg.ckpt == "last",
+        overwrite=cfg.overwrite,
+    ) as record:
+        monitor = cfg.callbacks.get("early_stopping", {}).get("monitor", MONITOR)
+        if record.finished:
+            log.info("A finished run with this signature lies in %s; it is left as it is.", folder)
+        else:
+            record.write_config(cfg)
+            record.update(monitor=monitor, **describe(cfg, choices, datamodule))
+            datamodule.masks.save(folder / "masks.npz")
+            _execute(cfg, record, datamodule, monitor)
+        print_closing(record.result, folder)
+        return float(record.result[monitor])
+
+
+def describe(cfg: DictConfig, choices: dict[str, Any], datamodule: MultimodalDataModule) -> dict[str, Any]:
+    """What a reader of the record has to know of the run before its numbers; prints what the mask hides."""
+    dataset, masks = datamodule.dataset, datamodule.masks
+    log.info("%s", masks.summary())
+    return {
+        "model": choices["model"],
+        "dataset": choices["dataset"],
+        "missing": choices["missing"],
+        "imputer": type(datamodule.imputer).__name__.lower(),
+        "seed": cfg.seed,
+        "settings_source": cfg.settings_source,
+        "data": {
+            "digest": dataset.digest,
+            "split": dataset.split.name,
+            "recipe": dataset.split.recipe,
+            "modalities": dataset.features.dims,
+            "statistics": dataset.statistics(),
+            "notes": dataset.notes,
+        },
+        "masks": {
+            "digest": masks.digest,
+            "rates": masks.rates,
+            "sees_test_items": masks.sees_test_items,
+            "provenance": masks.provenance,
+        },
+    }
+
+
+def _execute(cfg: DictConfig, record: Record, datamodule: MultimodalDataModule, monitor: str) -> None:
+    """Fit, take the best epoch on validation, rank validation and test with it, complete the record."""
+    seed_torch(cfg.seed, 0, "initialisation")
+    model: Recommender = build(cfg.model, catalog=datamodule.catalog)
+    settings: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    checkpoints = Checkpoints(record, monitor=monitor, method=settings)
+    tables = RankingTables()
+    loggers = [build(node, record=record) for node in cfg.logger.values()]
+    callbacks = [build(node) for node in cfg.callbacks.values()]
+    trainer = make_trainer(cfg.trainer, loggers, [*callbacks, checkpoints, KeepRankings(tables)])
+    failed = True
+    try:
+        for logger in loggers:
+            logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
+        if model.trained:
+            trainer.fit(model, datamodule, ckpt_path=record.resume_from, weights_only=True)
+            best = torch.load(record.checkpoint("best"), map_location="cpu", weights_only=True)
+            model.load_state_dict(best["state_dict"])
+        metrics = trainer.validate(model, datamodule, verbose=False)[0]
+        if model.trained and abs(metrics[monitor] - checkpoints.best_score) > 1e-6:
+            log.warning("%s is %.6f with the best checkpoint, was %.6f", monitor, metrics[monitor], checkpoints.best_score)
+        if not model.trained:
+            trainer.save_checkpoint(record.checkpoint("best"))
+        metrics |= trainer.test(model, datamodule, verbose=False)[0]
+        _complete(record, datamodule, tables, checkpoints, metrics)
+        failed = False
+    finally:
+        close_loggers(loggers, failed=failed)
+
+
+def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Any]) -> pl.Trainer:
+    """Lightning's trainer with what the house rules fix: no sanity steps, our own bar, deterministic algorithms."""
+    # Lightning advises worker processes and shorter logging intervals; batches here are slices of arrays in memory.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*Sparse CSR tensor support is in beta.*")
+    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")  # between Lightning and torch
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # hardware lists and tips
+    bars = [EpochBar(callback) for callback in callbacks if settings.progress and isinstance(callback, Checkpoints)]
+    trainer = pl.Trainer(
+        max_epochs=settings.max_epochs,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=settings.strategy,
+        precision=settings.precision,
+        limit_train_batches=settings.limit_train_batches,
+        gradient_clip_val=settings.gradient_clip_val,
+        check_val_every_n_epoch=settings.check_val_every_n_epoch,
+        logger=loggers or False,
+        callbacks=[*callbacks, *bars],
+        deterministic="warn",
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs, buys nothing
+    return trainer
+
+
+def _complete(
+    record: Record,
+    datamodule: MultimodalDataModule,
+    tables: RankingTables,
+    checkpoints: Checkpoints,
+    metrics: dict[str, float],
+) -> None:
+    """Write tables, strata and curves; `done` comes last."""
+    dataset = datamodule.dataset
+    tables.write(record.folder)
+    ranks = tables.ranks()
+    strata = stratify(
+        ranks.filter(split="test"),
+        datamodule.masks.test,
+        dataset.modalities,
+        dataset.train.item_counts(),
+        dataset.train.user_counts(),
+    )
+    if checkpoints.history:
+        title = f"{record.result['model']} on {record.result['dataset']}, missing {record.result['missing']}"
+        draw_curves(checkpoints.history, checkpoints.monitor, checkpoints.best_epoch, title, record.folder / "curves.png")
+    record.update(
+        **metrics,
+        best_epoch=checkpoints.best_epoch,
+        epochs=len(checkpoints.history),
+        strata=strata.to_dicts(),
+        peak_memory_mb=peak_memory_mb(),
+        status="done",
+    )

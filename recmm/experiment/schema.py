@@ -1,0 +1,77 @@
+"""The types of every plain key of the configuration; Hydra refuses unknown keys and wrong types, also inside YAML.
+
+The values themselves are in ``conf/``: a field without a default has to be given there. Groups that name a class
+(``_target_``) are open mappings here and are checked against that class's constructor (``constructors.py``).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+SCHEMA_NAME = "recmm_schema"
+
+
+def _one_of(*choices: str | None) -> Any:
+    return field(metadata={"choices": choices})
+
+
+def _at_least(minimum: float) -> Any:
+    return field(metadata={"minimum": minimum})
+
+
+@dataclass
+class EvalConfig:
+    """What is ranked, and in chunks of which size."""
+
+    candidates: str = _one_of("all", "warm", "cold")
+    mask_validation_at_test: bool
+    memory_mb: int = _at_least(1)
+
+
+@dataclass
+class TrainerConfig:
+    """What the Lightning trainer is told."""
+
+    max_epochs: int = _at_least(1)
+    accelerator: str
+    devices: Any = field(metadata={"annotation": int | str | list[int]})
+    strategy: str
+    precision: str
+    gradient_clip_val: float | None
+    check_val_every_n_epoch: int = _at_least(1)
+    limit_train_batches: int | None = _at_least(1)
+    threads: int | None = _at_least(1)
+    progress: bool
+
+
+@dataclass
+class PathsConfig:
+    """Where data is read and records are written."""
+
+    data: str
+    output: str
+
+
+@dataclass
+class RunConfig:
+    """One run."""
+
+    model: dict[str, Any]
+    dataset: dict[str, Any]
+    missing: dict[str, Any]
+    imputer: dict[str, Any]
+    eval: EvalConfig
+    trainer: TrainerConfig
+    paths: PathsConfig
+    seed: int = _at_least(0)
+    ckpt: str | None = _one_of(None, "last")
+    overwrite: bool
+    settings_source: str = _one_of("default", "published", "validation")
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+
+
+def register_schema() -> None:
+    """Put the root schema where the defaults list of ``conf/train.yaml`` finds it."""
+    ConfigStore.instance().store(name=SCHEMA_NAME, node=RunConfig, provider="recmm")

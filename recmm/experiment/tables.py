@@ -1,0 +1,84 @@
+"""The ranked lists of a run as tables: ranks of all held-out pairs, top 50 lists, metrics per user."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from recmm.data.atomic import atomic_file
+from recmm.evaluation.metrics import per_user_metrics
+from recmm.models.base import RankedBatch
+
+
+class RankingTables:
+    """Grows chunk by chunk while a run validates and tests with its best checkpoint."""
+
+    def __init__(self) -> None:
+        self._chunks: dict[str, list[RankedBatch]] = {"val": [], "test": []}
+
+    def add(self, split: str, chunk: RankedBatch) -> None:
+        """Keep one chunk of ``split``, "val" or "test", on the host."""
+        ranks = chunk.ranks._replace(**{name: x.cpu() for name, x in chunk.ranks._asdict().items()})
+        self._chunks[split].append(
+            RankedBatch(chunk.users.cpu(), ranks, chunk.top_items.cpu(), chunk.top_scores.cpu())
+        )
+
+    def ranks(self) -> pl.DataFrame:
+        """user, item (dense ids), split, rank (1 = first), candidates (how many items were ranked for this user)."""
+        return self._concatenate(self._ranks)
+
+    def top_k(self) -> pl.DataFrame:
+        """split, user, position (1 = first), item, score; shorter where a user has fewer candidates."""
+        return self._concatenate(self._top_k)
+
+    def per_user(self) -> pl.DataFrame:
+        """split, user, and one column per accuracy metric."""
+        return self._concatenate(self._per_user)
+
+    def write(self, folder: Path) -> None:
+        """Write ranks.parquet, topk.parquet and per_user.parquet, each whole or not at all."""
+        tables: Mapping[str, pl.DataFrame] = {
+            "ranks": self.ranks(),
+            "topk": self.top_k(),
+            "per_user": self.per_user(),
+        }
+        for name, table in tables.items():
+            with atomic_file(folder / f"{name}.parquet") as spare:
+                table.write_parquet(spare)
+
+    def _concatenate(self, of_chunk) -> pl.DataFrame:  # type: ignore[no-untyped-def]
+        return pl.concat([of_chunk(split, chunk) for split, chunks in self._chunks.items() for chunk in chunks])
+
+    @staticmethod
+    def _ranks(split: str, chunk: RankedBatch) -> pl.DataFrame:
+        rows = chunk.ranks.rows
+        return pl.DataFrame(
+            {
+                "user": chunk.users[rows].int().numpy(),
+                "item": chunk.ranks.items.int().numpy(),
+                "split": [split] * len(rows),
+                "rank": chunk.ranks.ranks.int().numpy(),
+                "candidates": chunk.ranks.candidates[rows].int().numpy(),
+            }
+        )
+
+    @staticmethod
+    def _top_k(split: str, chunk: RankedBatch) -> pl.DataFrame:
+        n_users, k = chunk.top_items.shape
+        table = pl.DataFrame(
+            {
+                "split": [split] * (n_users * k),
+                "user": chunk.users.repeat_interleave(k).int().numpy(),
+                "position": (torch.arange(k) + 1).repeat(n_users).short().numpy(),
+                "item": chunk.top_items.flatten().int().numpy(),
+                "score": chunk.top_scores.float().flatten().numpy(),
+            }
+        )
+        return table.filter(pl.col("item") >= 0)
+
+    @staticmethod
+    def _per_user(split: str, chunk: RankedBatch) -> pl.DataFrame:
+        metrics = per_user_metrics(chunk.ranks, len(chunk.users))
+        columns = {name: value.numpy() for name, value in metrics.items()}
+        return pl.DataFrame({"split": [split] * len(chunk.users), "user": chunk.users.int().numpy(), **columns})

@@ -1,0 +1,113 @@
+"""Losses and regularisers, each under its true name (methods.md B5-B7, B13)."""
+
+from itertools import combinations
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def bpr(positives: Tensor, negatives: Tensor) -> Tensor:
+    """Mean over the batch of -log sigmoid(s_pos - s_neg) (Rendle et al., UAI 2009).
+
+    Scores [B] give a scalar; scores [B, M] give [M], one loss per column.
+    """
+    return F.softplus(negatives - positives).mean(0)
+
+
+# ---------------------------------------------------------------------- regularisers: three forms that share a name elsewhere
+
+
+def squared_l2(*embeddings: Tensor, batch_size: int | None = None) -> Tensor:
+    """Half the sum of squares of all ``embeddings`` ([B, d] each), divided by the batch size (methods.md B6b).
+
+    Args:
+        batch_size: the divisor; the rows of the first tensor if not given.
+    """
+    total = torch.stack([x.square().sum() for x in embeddings]).sum()
+    return total / (2 * (batch_size or len(embeddings[0])))
+
+
+def frobenius_norm(*embeddings: Tensor) -> Tensor:
+    """Sum of the Frobenius norms (not squared) of ``embeddings`` ([B, d] each), divided by B (methods.md B6a)."""
+    return torch.stack([torch.linalg.matrix_norm(x) for x in embeddings]).sum() / len(embeddings[0])
+
+
+# ---------------------------------------------------------------------- penalties on what differs between environments
+
+
+def loss_variance(losses: Tensor) -> Tensor:
+    """Unbiased variance of scalar losses [M] over environments (V-REx); 0 for a single one, where it is undefined."""
+    return losses.var() if len(losses) > 1 else losses.new_zeros(())
+
+
+def gradient_variance(losses: Tensor, shared: Tensor) -> Tensor:
+    """|| Var_m(dL^m / d shared) ||^2 over environments, times the number of elements of ``shared`` (methods.md 6.3).
+
+    The variance is taken per element and divides by M. Mean losses give gradients of the order 1 / elements, hence the
+    factor. Differentiable: the gradients are built with their own graph. 0 for a single environment.
+    """
+    if len(losses) < 2:
+        return losses.new_zeros(())
+    gradients = torch.stack([torch.autograd.grad(loss, shared, create_graph=True)[0] for loss in losses])
+    return gradients.var(0, correction=0).square().sum() * shared.numel()
+
+
+def irmv1_penalty(margins: Tensor) -> Tensor:
+    """Sum over environments of the squared gradient of their BPR loss w.r.t. a scale w = 1 on the scores (IRMv1).
+
+    Args:
+        margins: s_pos - s_neg, [B, M]; d/dw softplus(-w s) = -s sigmoid(-s) at w = 1.
+    """
+    return (margins * torch.sigmoid(-margins)).mean(0).square().sum()
+
+
+# ---------------------------------------------------------------------- contrast
+
+
+def info_nce(anchors: Tensor, positives: Tensor, temperature: float) -> Tensor:
+    """Mean of -log exp(cos(a_i, b_i) / t) / sum_j exp(cos(a_i, b_j) / t) for two views [n, d] of the same n things."""
+    a, b = F.normalize(anchors, dim=-1), F.normalize(positives, dim=-1)
+    return F.cross_entropy(a @ b.T / temperature, torch.arange(len(a), device=a.device))
+
+
+def pairwise_info_nce(
+    views: Tensor,
+    temperature: float,
+    *,
+    pairs: Literal["ordered", "unordered"] = "ordered",
+    negatives: Literal["cross", "intra"] = "cross",
+) -> Tensor:
+    """Sum of InfoNCE over all pairs of K views, [K, n, d] -> scalar; 0 for a single view.
+
+    (a, b) and (b, a) share one matrix of similarities: its rows serve the first, its columns the second.
+
+    Args:
+        pairs: "ordered" takes (a, b) and (b, a), "unordered" only a before b.
+        negatives: "cross" contrasts with the rows of the other view, the positive among them (InfoNCE); "intra" with the
+            rows of the anchor's own view, itself among them and the positive not (I3-MRec Eq. 13 as printed).
+    """
+    views = F.normalize(views, dim=-1)
+    scaled = views / temperature
+    total = views.new_zeros(())
+    own = [_log_sums(v @ w.T, temperature)[0] for v, w in zip(scaled, views, strict=True)] if negatives == "intra" else []
+    for a, b in combinations(range(len(views)), 2):
+        forth, back = (own[a], own[b]) if own else _log_sums(scaled[a] @ views[b].T, temperature)
+        positive = (scaled[a] * views[b]).sum(1)
+        total = total + (forth - positive).mean()
+        if pairs == "ordered":
+            total = total + (back - positive).mean()
+    return total
+
+
+def _log_sums(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-sum-exp of each row and of each column of cosines / temperature, [n, n] -> [n], [n].
+
+    Cosines bound the logits by 1 / temperature. Where exp() cannot overflow, one exponential serves rows and columns
+    without the usual shift by the maximum; it is the most expensive operation of a training step.
+    """
+    if temperature < 1 / 40:
+        return logits.logsumexp(1), logits.logsumexp(0)
+    exponentials = logits.exp()
+    return exponentials.sum(1).log(), exponentials.sum(0).log()

@@ -1,0 +1,52 @@
+"""Nested random choices: a larger rate hides everything that a smaller one hides, and then some."""
+
+from math import comb
+
+import numpy as np
+
+
+def count(rate: float, eligible: int) -> int:
+    """How many of ``eligible`` things a rate asks for: the nearest whole number."""
+    return round(rate * eligible)
+
+
+def any_modality(entries: np.ndarray) -> np.ndarray:
+    """bool [n_items]: the items with at least one True among their entries, bool [n_items, M]."""
+    return np.asarray(entries.any(axis=1))
+
+
+def first_by_priority(priority: np.ndarray, eligible: np.ndarray, rate: float) -> np.ndarray:
+    """bool [n]: exactly ``count(rate, n_eligible)`` of the eligible ones, those of smallest priority.
+
+    The priorities, float64 [n], do not depend on the rate, so the choices of two rates are nested.
+    """
+    candidates = np.flatnonzero(eligible)
+    order = candidates[np.argsort(priority[candidates], kind="stable")]
+    chosen = np.zeros(len(eligible), dtype=np.bool_)
+    chosen[order[: count(rate, len(order))]] = True
+    return chosen
+
+
+def random_subsets(observed: np.ndarray, largest: int, rng: np.random.Generator) -> np.ndarray:
+    """For every item one subset of the modalities it has, uniform over all non-empty subsets of at most ``largest``.
+
+    Args:
+        observed: bool [n_items, M], what the data has; a modality that an item lacks is never drawn.
+        largest: greatest size of a subset, at least 1; an item with fewer modalities can lose all that it has.
+
+    Returns:
+        bool [n_items, M]; a row of an item that has nothing is empty.
+    """
+    n_items, n_modalities = observed.shape
+    size_draw, order_draw = rng.random((n_items,)), rng.random((n_items, n_modalities))
+    sizes = np.zeros(n_items, dtype=np.int64)
+    has = observed.sum(axis=1)
+    for owned in range(1, n_modalities + 1):
+        # uniform over subsets: a size in proportion to the number of subsets of that size, then any subset of that size
+        ways = np.array([comb(owned, size) for size in range(1, min(owned, largest) + 1)])
+        bounds: np.ndarray = np.cumsum(ways)[:-1] / ways.sum()
+        rows = has == owned
+        sizes[rows] = 1 + np.searchsorted(bounds, size_draw[rows], side="right")
+    order_draw[~observed] = np.inf
+    position = np.argsort(np.argsort(order_draw, axis=1, kind="stable"), axis=1, kind="stable")
+    return (position < sizes[:, None]) & observed

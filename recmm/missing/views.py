@@ -1,0 +1,66 @@
+"""From masks and an imputer to the views that methods see: the one imputation path of every method."""
+
+import hashlib
+import json
+
+import numpy as np
+import torch
+
+from recmm.data.dataset import MultimodalDataset
+from recmm.errors import MissingSettingError
+from recmm.missing.imputers import Features, Imputer
+from recmm.missing.masks import PHASES, Masks, Phase
+from recmm.missing.view import ModalityView
+
+
+def hide(features: dict[str, np.ndarray], mask: np.ndarray) -> Features:
+    """A float32 copy of the features in which hidden rows are zero; values of hidden rows go nowhere.
+
+    Args:
+        features: modality -> float16 or float32 [n_items, D_m], possibly memory-mapped; hidden rows may hold anything.
+        mask: bool [n_items, M], True where visible, columns in the order of ``features``.
+    """
+    hidden: Features = {}
+    for column, (modality, values) in enumerate(features.items()):
+        copy = np.zeros(values.shape, dtype=np.float32)
+        np.copyto(copy, values, where=mask[:, column, None], casting="same_kind")
+        hidden[modality] = copy
+    return hidden
+
+
+def build_views(dataset: MultimodalDataset, masks: Masks, imputer: Imputer) -> dict[Phase, ModalityView]:
+    """One view per phase; the imputer is fitted once, on what training sees. Phases with equal masks share one object.
+
+    Raises:
+        MissingSettingError: the masks were not drawn for this dataset's items and modalities.
+    """
+    if masks.modalities != tuple(dataset.modalities) or masks.n_items != dataset.n_items:
+        raise MissingSettingError(
+            f"The masks are for {masks.n_items} items with the modalities ({', '.join(masks.modalities)}), but "
+            f"{dataset.name} has {dataset.n_items} items with ({', '.join(dataset.modalities)}); draw the masks for it."
+        )
+    if any((masks.phase(phase) & ~dataset.features.observed).any() for phase in PHASES):
+        raise MissingSettingError(
+            f"The masks show entries that the data of {dataset.name} lacks; draw the masks for this dataset."
+        )
+    views: dict[Phase, ModalityView] = {}
+    for phase in PHASES:
+        mask = masks.phase(phase)
+        twin = next((other for other in views if np.array_equal(masks.phase(other), mask)), None)
+        if twin is not None:
+            views[phase] = views[twin]
+            continue
+        features = hide(dataset.features.values, mask)
+        if phase == "train":
+            imputer.fit(features, mask, dataset.train)
+        views[phase] = _view(imputer.transform(features, mask), mask)
+    return views
+
+
+def _view(features: Features, mask: np.ndarray) -> ModalityView:
+    sha = hashlib.sha256(json.dumps([mask.shape, *((m, x.shape) for m, x in features.items())]).encode())
+    sha.update(mask.tobytes())
+    for values in features.values():
+        sha.update(values.data)
+    tensors = {modality: torch.from_numpy(values) for modality, values in features.items()}
+    return ModalityView(tensors, torch.from_numpy(mask.copy()), sha.hexdigest())

@@ -1,0 +1,258 @@
+"""What all methods share: training, validation and test steps, and what a checkpoint holds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from recmm.data.batches import Pairs, RankingBatch
+from recmm.data.catalog import Catalog
+from recmm.errors import ConfigError, NonFiniteLossError
+from recmm.evaluation.metrics import ListMetrics, RankingMetrics
+from recmm.evaluation.ranking import Ranks, rank_positives, top_k
+from recmm.missing.view import ModalityView
+from recmm.seeding import seed_torch
+
+TOP_K = 50
+"""Length of the lists that are kept at test."""
+
+
+class Embeddings(NamedTuple):
+    """users [n_users, d], items [n_items, d]; the score of a pair is their inner product."""
+
+    users: Tensor
+    items: Tensor
+
+
+class RankedBatch(NamedTuple):
+    """One chunk of users, ranked in full: what the run's record keeps of it."""
+
+    users: Tensor
+    ranks: Ranks
+    top_items: Tensor
+    top_scores: Tensor
+
+
+class Stateful(Protocol):
+    """Whatever can be stored in a checkpoint: optimisers, schedulers."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a method is trained: Adam over triples.
+
+    Attributes:
+        lr: learning rate of Adam.
+        weight_decay: Adam's L2 term on all parameters; the methods' own regularisers are keywords of the methods.
+        batch_size: triples in a batch.
+        pairs: "interaction" visits every training pair once an epoch, "user" draws users uniformly.
+        seed: the run's seed, from which every random stream derives.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    batch_size: int = 2048
+    pairs: Literal["interaction", "user"] = "interaction"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0 or self.weight_decay < 0 or self.batch_size < 1:
+            raise ConfigError(
+                "training: lr must be positive, weight_decay not negative and batch_size at least 1; got "
+                f"lr={self.lr}, weight_decay={self.weight_decay}, batch_size={self.batch_size}."
+            )
+
+
+class Recommender(pl.LightningModule):
+    """A method: it says how users and items are represented and what its losses are; the rest is here.
+
+    A subclass implements ``represent`` (or ``score``) and ``losses``; constructor keywords are its hyper-parameters.
+
+    Args:
+        catalog: sizes, modality dimensions, training graph.
+        training: optimiser and batches.
+    """
+
+    uses_modalities: ClassVar[bool] = True
+    """False for methods that never look at a view: they give the same numbers under every mask."""
+    trained: ClassVar[bool] = True
+    """False for floors that have nothing to learn."""
+
+    def __init__(self, catalog: Catalog, training: Training) -> None:
+        super().__init__()
+        self.catalog = catalog
+        self.training_settings = training
+        self.ranking_metrics = RankingMetrics()
+        self.list_metrics = ListMetrics(catalog.item_counts())
+        self._prepared: dict[tuple[str, torch.device], Any] = {}
+        self._views: dict[tuple[str, torch.device], ModalityView] = {}
+        self._embeddings: Embeddings | None = None
+        self._evaluating = False
+        self._terms: dict[str, Tensor] = {}
+        self._n_steps = 0
+
+    # ------------------------------------------------------------------ what a method says of itself
+
+    def prepare(self, view: ModalityView) -> Any:
+        """State derived from this view (graphs, plans, normalised features); computed once per view."""
+        return None
+
+    def represent(self, view: ModalityView) -> Embeddings:
+        """Final embeddings of all users and items under this view."""
+        raise TypeError(f"{type(self).__name__} has neither its own represent() nor its own score().")
+
+    def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
+        """Named, weighted scalar terms; their sum is trained."""
+        raise TypeError(f"{type(self).__name__} has no losses().")
+
+    def start_epoch(self, epoch: int, view: ModalityView) -> None:
+        """Called at each epoch's start, after torch's generators were seeded for (seed, epoch)."""
+
+    def main_parameters(self) -> Iterable[nn.Parameter]:
+        """What the main optimiser trains."""
+        return self.parameters()
+
+    def side_optimizers(self) -> dict[str, Stateful]:
+        """Further optimisers and schedulers that the method steps itself; they travel in the checkpoint."""
+        return {}
+
+    # ------------------------------------------------------------------ what a method may call
+
+    def prepared(self, view: ModalityView) -> Any:
+        """What ``prepare`` made of this view, from a cache under the view's digest and device."""
+        key = (view.digest, view.mask.device)
+        if key not in self._prepared:
+            self._prepared[key] = self.prepare(view)
+        return self._prepared[key]
+
+    def score(self, users: Tensor, view: ModalityView) -> Tensor:
+        """Scores of all items for ``users`` (int64 [B]) -> float [B, n_items], a new tensor."""
+        if not self._evaluating:
+            return self._inner_products(users, self.represent(view))
+        if self._embeddings is None:  # one representation serves a whole evaluation
+            self._embeddings = self.represent(view)
+        return self._inner_products(users, self._embeddings)
+
+    @staticmethod
+    def _inner_products(users: Tensor, embeddings: Embeddings) -> Tensor:
+        return embeddings.users[users] @ embeddings.items.T
+
+    # ------------------------------------------------------------------ training
+
+    def view(self, phase: str) -> ModalityView:
+        """The datamodule's view of ``phase`` on this module's device."""
+        datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        on_host = datamodule.view(phase)
+        key = (on_host.digest, self.device)
+        if key not in self._views:
+            self._views[key] = on_host.to(self.device)
+        return self._views[key]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        settings = self.training_settings
+        parameters = list(self.main_parameters())
+        return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+
+    def on_train_epoch_start(self) -> None:
+        self._terms, self._n_steps, self._embeddings = {}, 0, None
+        seed_torch(self.training_settings.seed, self.current_epoch, "method")
+        self.start_epoch(self.current_epoch, self.view("train"))
+
+    def training_step(self, batch: Pairs, batch_idx: int) -> Tensor:
+        terms = self.losses(batch, self.view("train"))
+        for name, term in terms.items():  # summed on the device: reading a number here would stall every step
+            value = term.detach()
+            self._terms[name] = self._terms[name] + value if name in self._terms else value
+        self._n_steps += 1
+        return torch.stack(tuple(terms.values())).sum()
+
+    def mean_terms(self) -> dict[str, float]:
+        """The epoch's mean of every loss term.
+
+        Raises:
+            NonFiniteLossError: if a term was NaN or infinite in any step of this epoch.
+        """
+        if not self._terms:
+            return {}
+        values = torch.stack(list(self._terms.values())).double().tolist()
+        means = {name: value / self._n_steps for name, value in zip(self._terms, values, strict=True)}
+        for name, value in means.items():
+            if not abs(value) < float("inf"):
+                raise NonFiniteLossError(
+                    f"The loss term '{name}' became {value} in epoch {self.current_epoch}. "
+                    "Lower model.training.lr or the term's weight, or set trainer.gradient_clip_val."
+                )
+        return means
+
+    def on_train_epoch_end(self) -> None:
+        terms = self.mean_terms()
+        self.log_dict({"train/loss": sum(terms.values()), **{f"train/{name}": value for name, value in terms.items()}})
+
+    # ------------------------------------------------------------------ validation and test
+
+    def on_validation_epoch_start(self) -> None:
+        self.mean_terms()  # a run that has lost its numbers stops here, before it is judged
+        self._start_evaluation()
+
+    def on_test_epoch_start(self) -> None:
+        self._start_evaluation()
+
+    def _start_evaluation(self) -> None:
+        self._evaluating, self._embeddings = True, None
+        self.ranking_metrics.reset()
+        self.list_metrics.reset()
+
+    def validation_step(self, batch: RankingBatch, batch_idx: int) -> RankedBatch | None:
+        return self._rank(batch, self.view("val"), keep=self.trainer.state.fn != "fit")
+
+    def test_step(self, batch: RankingBatch, batch_idx: int) -> RankedBatch | None:
+        return self._rank(batch, self.view("test"), keep=True)
+
+    def _rank(self, batch: RankingBatch, view: ModalityView, *, keep: bool) -> RankedBatch | None:
+        scores = self.score(batch.users, view)
+        ranks = rank_positives(scores, batch)
+        self.ranking_metrics.update(ranks, len(batch.users))
+        if not keep:
+            return None
+        items, values = top_k(scores, TOP_K)
+        self.list_metrics.update(items)
+        return RankedBatch(batch.users, ranks, items, values)
+
+    def on_validation_epoch_end(self) -> None:
+        self._end_evaluation("val", with_lists=self.trainer.state.fn != "fit")
+
+    def on_test_epoch_end(self) -> None:
+        self._end_evaluation("test", with_lists=True)
+
+    def _end_evaluation(self, split: str, *, with_lists: bool) -> None:
+        self._evaluating = False
+        metrics = self.ranking_metrics.compute()
+        if with_lists:
+            metrics |= self.list_metrics.compute()
+        self.log_dict({f"{split}/{name}": value for name, value in metrics.items()})
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def deployable(self, view: ModalityView) -> dict[str, Tensor]:
+        """Tensors that suffice to recommend later: the embeddings, for methods that score by inner products."""
+        embeddings = self._embeddings or self.represent(view)  # those of this epoch's validation, if it had one
+        return {"users": embeddings.users.cpu(), "items": embeddings.items.cpu()}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["catalog"] = self.catalog.state()
+        checkpoint["side_optimizers"] = {name: part.state_dict() for name, part in self.side_optimizers().items()}
+        training = self.training
+        self.eval()
+        with torch.no_grad():
+            checkpoint["deployed"] = self.deployable(self.view("val"))
+        self.train(training)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, part in self.side_optimizers().items():
+            part.load_state_dict(checkpoint["side_optimizers"][name])

@@ -1,0 +1,312 @@
+"""I3-MRec (Chen et al., MM 2025): invariant learning with an information bottleneck. methods.md section 6.
+
+Three profiles are YAML files over this class: ``i3mrec`` (corrected, the defaults), ``i3mrec_code`` (as released) and
+``i3mrec_paper`` (as printed). "I1" to "I29" name the rows of the table in methods.md 6.2 that a keyword decides.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from recmm.data.batches import Pairs
+from recmm.data.catalog import Catalog
+from recmm.errors import ConfigError
+from recmm.graph import symmetric_adjacency
+from recmm.losses import bpr, gradient_variance, irmv1_penalty, loss_variance, pairwise_info_nce, squared_l2
+from recmm.missing.view import ModalityView
+from recmm.models.base import Embeddings, Recommender, Stateful, Training
+from recmm.nn.club import ConditionalGaussian, club_bound, fit_conditionals, log_likelihood
+from recmm.nn.fusion import MaskedFusion, nonempty_masks
+from recmm.nn.propagation import propagate
+
+CLUB_STEPS, CLUB_ROWS, CLUB_LR = 10, 2048, 1e-4
+"""How the conditionals of Eq. 14 are fitted before every epoch: Adam steps, items in each, learning rate."""
+
+
+class ItemContent(NamedTuple):
+    """raw: M tensors [n_items, D_m] with unit or zero rows; available: float [n_items, M], 1 where visible."""
+
+    raw: list[Tensor]
+    available: Tensor
+
+
+class I3MRec(Recommender):
+    """Modality-wise graph encoders as environments of invariant learning, fused under simulated missingness.
+
+    Args:
+        dim, n_layers: width d of all embeddings; L propagation layers (I29).
+        alpha, beta, delta: weights of L_pcon (Eq. 13), L_comp (Eq. 14) and of the penalty of Eq. 8.
+        temperature, dropout: of InfoNCE (I14); of the fusion, with a fresh draw for every mask (I28).
+        final_l2: weight of half the squared norm of the batch's final embeddings divided by the batch size (reg "emb").
+        proj_act: I1, activation after the projection of Eq. 4.
+        norm0: I2, unit rows before propagation.
+        env_user: I3, the user of Eq. 7: "sum" is E_u + e_u^m, "modality" e_u^m alone.
+        irm_reduce: I4, how Eq. 8 joins the environments' losses.
+        irm: I5, penalty of Eq. 8: variance of the losses, of the gradients of the shared user table, or IRMv1;
+            "none" leaves out L_IRM whole (delta = 0 keeps the environments without a penalty).
+        mask_mode, n_masks: I6, Eq. 13 over all non-empty masks, or over ``n_masks`` of them drawn anew in every step.
+        fusion_in: I7, input of Eq. 10, see ``MaskedFusion``.
+        fusion_detach: I8, no gradient from the fusion into the encoders.
+        rec_user: I10, the user of Eq. 12: "sum" is E_u + mean over m of e_u^m, "id" E_u alone.
+        pcon_pairs, pcon_neg: I11, I12, see ``pairwise_info_nce``.
+        pcon_scale: I13, "mean" over pairs with alpha rescaled to 7/6 alpha times the number of all ordered pairs, so that
+            alpha means the same however many pairs are taken; "sum" as printed; "code" 7/6 of the sum.
+        pcon_unique: every item of a batch is one row of Eq. 13; otherwise repetitions are each other's negatives.
+        comp: I15, "club_x" bounds I(x; z), "club_e" I(e; z) given the encoders, "printed" is Eq. 14 to the letter.
+        club_target: I16, the conditionals are fitted to z or to the projected features.
+        club_in_main: I16, the main optimiser trains the conditionals too, in the direction that lowers the bound.
+        club_squash: I17, a sigmoid on both inputs of Eq. 14.
+        club_missing: I18, whether items without modality m take part in its bound.
+        club_plateau: the conditionals' learning rate falls when their likelihood stalls.
+        use_avail: I19, the fusion leaves out modalities that an item lacks and divides by the number left.
+        zero_proj: I20, what an item lacks starts the propagation as zero and not as the projection's bias.
+        reg: I21, ``final_l2`` on the final embeddings, or none beside Adam's ``training.weight_decay``.
+        training: optimiser and batches.
+
+    Raises:
+        ConfigError: for a value outside its range, or a catalogue without modalities.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        dim: int = 64,
+        n_layers: int = 3,
+        alpha: float = 1e-3,
+        beta: float = 1e-5,
+        delta: float = 100.0,
+        temperature: float = 0.4,
+        dropout: float = 0.5,
+        final_l2: float = 1e-3,
+        proj_act: Literal["none", "leaky", "tanh"] = "none",
+        norm0: bool = True,
+        env_user: Literal["sum", "modality"] = "sum",
+        irm_reduce: Literal["sum", "mean"] = "sum",
+        irm: Literal["rex_loss", "grad_user", "irmv1", "none"] = "rex_loss",
+        mask_mode: Literal["all", "sampled"] = "all",
+        n_masks: int = 2,
+        fusion_in: Literal["mean_M", "mean_active", "concat"] = "mean_M",
+        fusion_detach: bool = True,
+        rec_user: Literal["sum", "id"] = "sum",
+        pcon_pairs: Literal["ordered", "unordered"] = "ordered",
+        pcon_neg: Literal["cross", "intra"] = "cross",
+        pcon_scale: Literal["mean", "sum", "code"] = "mean",
+        pcon_unique: bool = True,
+        comp: Literal["club_x", "club_e", "printed", "none"] = "club_x",
+        club_target: Literal["z", "proj"] = "z",
+        club_in_main: bool = False,
+        club_squash: bool = True,
+        club_missing: Literal["exclude", "include"] = "exclude",
+        club_plateau: bool = False,
+        use_avail: bool = False,
+        zero_proj: bool = False,
+        reg: Literal["emb", "adam_wd"] = "emb",
+        training: Training = Training(),  # noqa: B008 (frozen)
+    ) -> None:
+        _check(locals())
+        super().__init__(catalog, training)
+        self.alpha, self.beta, self.delta, self.final_l2 = alpha, beta, delta, final_l2 if reg == "emb" else 0.0
+        self.n_layers, self.temperature = n_layers, temperature
+        self.proj_act, self.norm0, self.zero_proj, self.use_avail = proj_act, norm0, zero_proj, use_avail
+        self.env_user, self.rec_user, self.irm_reduce, self.irm = env_user, rec_user, irm_reduce, irm
+        self.n_masks, self.fusion_detach = n_masks if mask_mode == "sampled" else None, fusion_detach
+        self.pcon_pairs, self.pcon_neg, self.pcon_scale, self.pcon_unique = pcon_pairs, pcon_neg, pcon_scale, pcon_unique
+        self.comp, self.club_target, self.club_in_main = comp if beta else "none", club_target, club_in_main
+        self.club_squash, self.club_missing = club_squash, club_missing
+
+        widths = list(catalog.dims.values())
+        self.adjacency = symmetric_adjacency(catalog)
+        self.user_table = nn.Parameter(torch.randn(catalog.n_users, dim) * 0.1)  # E
+        self.projectors = nn.ModuleList(nn.Linear(width, dim) for width in widths)  # W_m, b_m
+        self.fusion = MaskedFusion(len(widths), dim, pooling=fusion_in, dropout=dropout)
+        self.register_buffer("masks", nonempty_masks(len(widths)), persistent=False)
+        self.masks: Tensor
+
+        # q(z | x^m) and q(z | e^m), as far as Eq. 14 is read to need them: first those on x, then those on e.
+        on_x, on_e = self.comp in ("club_x", "printed"), self.comp in ("club_e", "printed")
+        self.conditionals = nn.ModuleList(
+            ConditionalGaussian(width, dim) for width in widths * on_x + [dim] * len(widths) * on_e
+        )
+        self.club_optimizers: dict[str, Any] = {}
+        if self.conditionals:
+            adam = torch.optim.Adam(self.conditionals.parameters(), lr=CLUB_LR)
+            self.club_optimizers = {"club": adam} | ({"club_plateau": ReduceLROnPlateau(adam)} if club_plateau else {})
+
+    def prepare(self, view: ModalityView) -> ItemContent:
+        return ItemContent([F.normalize(view.features[m]) for m in self.catalog.modalities], view.mask.float())
+
+    # ------------------------------------------------------------------ 4.1.1 collaborative modality graph learning
+
+    def project(self, content: ItemContent) -> list[Tensor]:
+        """F^m = act(X^m W_m + b_m), Eq. 4: M tensors [n_items, d]."""
+        act = {"none": lambda x: x, "leaky": F.leaky_relu, "tanh": torch.tanh}[self.proj_act]
+        return [act(projector(x)) for projector, x in zip(self.projectors, content.raw, strict=True)]
+
+    def encode(self, content: ItemContent) -> Tensor:
+        """e^m of all users and items, Eq. 4-6: [n_users + n_items, M * d], the modalities side by side."""
+        items = torch.stack(self.project(content), 1)
+        if self.zero_proj:
+            items = items * content.available[..., None]
+        users = self.user_table
+        if self.norm0:
+            items, users = F.normalize(items, dim=2), F.normalize(users)
+        layer0 = torch.cat([users.repeat(1, items.shape[1]), items.flatten(1)])
+        return propagate(self.adjacency, layer0, self.n_layers)
+
+    # ------------------------------------------------------------------ 4.2.1 missing-aware fusion
+
+    def fuse(self, items: Tensor, available: Tensor, masks: Tensor, *, drop: bool) -> Tensor:
+        """z under each mask, Eq. 10: e^m of n items [n, M, d], available [n, M], masks [K, M] -> [K, n, d]."""
+        items = items.detach() if self.fusion_detach else items
+        return self.fusion(items, masks, available if self.use_avail else None, drop=drop)
+
+    def represent(self, view: ModalityView) -> Embeddings:
+        content = self.prepared(view)
+        users, items = self.encode(content).unflatten(1, (-1, self.user_table.shape[1])).split(self._sizes())
+        z = self.fuse(items, content.available, self.masks[-1:], drop=False)[0]
+        return Embeddings(self.ranking_user(self.user_table, users), z)
+
+    def ranking_user(self, ids: Tensor, by_modality: Tensor) -> Tensor:
+        """The user of Eq. 12 from E_u [n, d] and e_u^m [n, M, d]."""
+        return ids + by_modality.mean(1) if self.rec_user == "sum" else ids
+
+    # ------------------------------------------------------------------ the objective, Eq. 15
+
+    def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
+        content, shift = self.prepared(view), self.catalog.n_users
+        nodes = self.encode(content)
+        wanted = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
+        rows = nodes.index_select(0, wanted).unflatten(1, (-1, self.user_table.shape[1]))
+        e_u, e_i, e_j = rows.chunk(3)  # [B, M, d] each
+        ids = self.user_table.index_select(0, batch.users)
+        terms: dict[str, Tensor] = {}
+
+        if self.irm != "none":  # 4.1.2 invariant learning
+            u = ids[:, None] + e_u if self.env_user == "sum" else e_u
+            positives, negatives = (u * e_i).sum(2), (u * e_j).sum(2)  # Eq. 7, [B, M]
+            environments = bpr(positives, negatives)  # Eq. 9, [M]
+            terms["environments"] = environments.sum() if self.irm_reduce == "sum" else environments.mean()  # Eq. 8
+            if self.delta:
+                terms["invariance"] = self.delta * self.invariance(environments, positives - negatives)
+
+        full, available = self.masks[-1:], content.available  # 4.2.2 information bottleneck
+        user = self.ranking_user(ids, e_u)
+        z_i = self.fuse(e_i, available[batch.positives], full, drop=True)[0]
+        z_j = self.fuse(e_j, available[batch.negatives], full, drop=True)[0]
+        terms["ranking"] = bpr((user * z_i).sum(1), (user * z_j).sum(1))  # Eq. 12
+        if self.alpha:
+            i = torch.unique(batch.positives) if self.pcon_unique else batch.positives
+            items = nodes.index_select(0, shift + i).unflatten(1, e_i.shape[1:])
+            terms["consistency"] = self.alpha * self.consistency(items, available[i])  # Eq. 13
+        if self.conditionals:
+            terms["compression"] = self.beta * self.compression(content, batch.positives, e_i, z_i)  # Eq. 14
+        if self.final_l2:
+            size = self.training_settings.batch_size  # the configured one, also for a short last batch
+            terms["final_l2"] = self.final_l2 * squared_l2(user, z_i, z_j, batch_size=size)
+        return terms
+
+    def invariance(self, environments: Tensor, margins: Tensor) -> Tensor:
+        """The penalty of Eq. 8, from the environments' losses [M] and their margins [B, M]."""
+        if self.irm == "grad_user":
+            return gradient_variance(environments, self.user_table)
+        return irmv1_penalty(margins) if self.irm == "irmv1" else loss_variance(environments)
+
+    def consistency(self, items: Tensor, available: Tensor) -> Tensor:
+        """L_pcon, Eq. 13, over pairs of masks: e^m of n items [n, M, d], available [n, M]."""
+        n_all, masks = len(self.masks), self.masks
+        if self.n_masks is not None:
+            masks = masks[torch.randperm(n_all, device=masks.device)[: self.n_masks]]
+        views = self.fuse(items, available, masks, drop=True)
+        total = pairwise_info_nce(views, self.temperature, pairs=self.pcon_pairs, negatives=self.pcon_neg)
+        if self.pcon_scale == "sum" or len(masks) < 2:
+            return total
+        if self.pcon_scale == "code":  # the released code adds a sixth of the sum to the sum
+            return total * 7 / 6
+        n_pairs = len(masks) * (len(masks) - 1) // (1 if self.pcon_pairs == "ordered" else 2)
+        return total / n_pairs * (7 / 6 * n_all * (n_all - 1))
+
+    def compression(self, content: ItemContent, items: Tensor, e: Tensor, z: Tensor) -> Tensor:
+        """L_comp, Eq. 14: items int64 [B] with their e^m [B, M, d] and z [B, d]."""
+        conditions, n_modalities, terms = self.conditions(content, items, e), e.shape[1], []
+        z = z.sigmoid() if self.club_squash else z
+        for m in range(n_modalities):
+            rows = self.club_items(content.available[items, m])
+            if len(rows) < 2:  # nothing to shuffle
+                continue
+            with torch.set_grad_enabled(self.club_in_main and torch.is_grad_enabled()):  # frozen
+                q = [net(c[rows]) for net, c in list(zip(self.conditionals, conditions, strict=True))[m::n_modalities]]
+            if self.comp == "printed":
+                on_x, on_e = (log_likelihood(*parameters, z[rows]) / 2 for parameters in q)
+                terms.append(on_e - on_x)
+            else:
+                terms.append(club_bound(*q[0], z[rows], torch.randperm(len(rows), device=z.device)))
+        return torch.stack(terms).sum() / n_modalities if terms else z.new_zeros(())
+
+    # ------------------------------------------------------------------ the conditionals q of Eq. 14
+
+    def conditions(self, content: ItemContent, items: Tensor | slice, e: Tensor) -> list[Tensor]:
+        """What the conditionals are conditioned on, in their order: rows of x^m, or e^m without gradient."""
+        x = [raw[items] for raw in content.raw] if self.comp != "club_e" else []
+        x += list(e.detach().unbind(1)) if self.comp != "club_x" else []
+        return [c.sigmoid() for c in x] if self.club_squash else x
+
+    def club_items(self, available: Tensor) -> Tensor:
+        """Rows that take part in a modality's bound, from its availability [n]."""
+        return (available if self.club_missing == "exclude" else torch.ones_like(available)).nonzero()[:, 0]
+
+    def start_epoch(self, epoch: int, view: ModalityView) -> None:
+        """Fits the conditionals on all items, with nothing else trained and without dropout."""
+        if not self.conditionals:
+            return
+        content = self.prepared(view)
+        with torch.no_grad():
+            items = self.encode(content)[self.catalog.n_users :].unflatten(1, (-1, self.user_table.shape[1]))
+            conditions = self.conditions(content, slice(None), items)
+            n_modalities = items.shape[1]
+            z = self.fuse(items, content.available, self.masks[-1:], drop=False)[0]
+            targets = self.project(content) if self.club_target == "proj" else [z] * n_modalities
+            targets = [t.sigmoid() for t in targets] if self.club_squash else targets
+        rows = [self.club_items(content.available[:, m]) for m in range(n_modalities)]
+        likelihood = fit_conditionals(
+            list(self.conditionals),  # type: ignore[arg-type]
+            [c[rows[k % n_modalities]] for k, c in enumerate(conditions)],
+            [targets[k % n_modalities][rows[k % n_modalities]] for k in range(len(conditions))],
+            self.club_optimizers["club"],
+            steps=CLUB_STEPS,
+            n_rows=CLUB_ROWS,
+        )
+        if "club_plateau" in self.club_optimizers:
+            self.club_optimizers["club_plateau"].step(-likelihood)
+
+    def main_parameters(self) -> Iterable[nn.Parameter]:
+        own = () if self.club_in_main else tuple(self.conditionals.parameters())
+        return [p for p in self.parameters() if not any(p is q for q in own)]
+
+    def side_optimizers(self) -> dict[str, Stateful]:
+        return self.club_optimizers
+
+    def _sizes(self) -> list[int]:
+        return [self.catalog.n_users, self.catalog.n_items]
+
+
+def _check(values: dict[str, Any]) -> None:
+    """Raises ConfigError for a keyword of I3MRec outside its choices or range, naming both."""
+    for name, hint in get_type_hints(I3MRec.__init__).items():
+        if get_origin(hint) is Literal and values[name] not in get_args(hint):
+            raise ConfigError(f"model.{name} must be one of {', '.join(get_args(hint))}; got {values[name]!r}.")
+    lowest = {"dim": 1, "n_layers": 0, "n_masks": 2, "alpha": 0, "beta": 0, "delta": 0, "final_l2": 0}
+    for name, bound in lowest.items():
+        if values[name] < bound:
+            raise ConfigError(f"model.{name} must be at least {bound}; got {values[name]}.")
+    if values["temperature"] <= 0 or not 0 <= values["dropout"] < 1:
+        raise ConfigError(
+            "model.temperature must be positive and model.dropout in [0, 1); got "
+            f"temperature={values['temperature']}, dropout={values['dropout']}."
+        )
+    if not values["catalog"].modalities:
+        raise ConfigError("I3-MRec needs at least one modality; name some in dataset.modalities.")

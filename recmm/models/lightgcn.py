@@ -1,0 +1,60 @@
+"""LightGCN (He et al., SIGIR 2020): linear propagation on the user-item graph. methods.md section 7.3."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from recmm.data.batches import Pairs
+from recmm.data.catalog import Catalog
+from recmm.graph import symmetric_adjacency
+from recmm.losses import bpr, squared_l2
+from recmm.missing.view import ModalityView
+from recmm.models.base import Embeddings, Recommender, Training
+from recmm.nn.propagation import propagate
+
+
+class LightGCN(Recommender):
+    """E = mean over l = 0..L of A^l E0, trained with BPR and an L2 term on the ego embeddings E0.
+
+    Args:
+        dim: width d of the embeddings.
+        n_layers: L, propagation layers.
+        ego_l2: weight of half the squared norm of the batch's ego embeddings, divided by the batch size.
+        init: "xavier" (uniform) or "normal" with standard deviation 0.1, the authors' own.
+    """
+
+    uses_modalities = False
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        dim: int = 64,
+        n_layers: int = 2,
+        ego_l2: float = 1e-4,
+        init: Literal["xavier", "normal"] = "xavier",
+        training: Training = Training(),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__(catalog, training)
+        self.n_layers, self.ego_l2 = n_layers, ego_l2
+        self.adjacency = symmetric_adjacency(catalog)
+        self.ego = nn.Parameter(torch.empty(catalog.n_users + catalog.n_items, dim))
+        if init == "xavier":
+            nn.init.xavier_uniform_(self.ego)
+        else:
+            nn.init.normal_(self.ego, std=0.1)
+
+    def represent(self, view: ModalityView) -> Embeddings:
+        nodes = propagate(self.adjacency, self.ego, self.n_layers)
+        return Embeddings(nodes[: self.catalog.n_users], nodes[self.catalog.n_users :])
+
+    def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
+        users, items = self.represent(view)
+        u, i, j = users[batch.users], items[batch.positives], items[batch.negatives]
+        shift = self.catalog.n_users
+        nodes = (batch.users, shift + batch.positives, shift + batch.negatives)
+        return {
+            "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
+            "ego_l2": self.ego_l2 * squared_l2(*(self.ego[n] for n in nodes)),
+        }

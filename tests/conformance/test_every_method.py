@@ -1,0 +1,274 @@
+"""What every method has to keep; methods are found by globbing conf/model, so a new one inherits all of this."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_class, instantiate
+from torch import Tensor
+
+from recmm.data.batches import Pairs
+from recmm.data.dataset import MultimodalDataset, SplitColumns, assemble
+from recmm.data.sampling import PairBatches
+from recmm.data.synthetic import synthetic
+from recmm.datamodules.base import MultimodalDataModule
+from recmm.experiment.launch import config_folder, prepare_hydra
+from recmm.missing.imputers import Zero
+from recmm.missing.masks import Masks
+from recmm.missing.settings import Rate
+from recmm.missing.view import ModalityView
+from recmm.missing.views import build_views
+from recmm.models.base import Recommender
+from recmm.seeding import seed_torch
+
+CONF = Path(__file__).parents[2] / "conf"
+METHODS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+SETTINGS = sorted(path.stem for path in (CONF / "missing").glob("*.yaml"))
+N_USERS, N_ITEMS = 61, 43  # no two sizes are alike, so that a tensor's shape tells what its rows are
+
+
+@pytest.fixture(scope="module")
+def dataset() -> MultimodalDataset:
+    return synthetic(n_users=N_USERS, n_items=N_ITEMS, seed=0)
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def method(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def config(*overrides: str) -> Any:
+    prepare_hydra()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return compose("train", ["logger=csv", *overrides])
+
+
+def build(method: str, dataset: MultimodalDataset) -> Recommender:
+    seed_torch(0, 0, "initialisation")
+    return instantiate(config(f"model={method}").model, catalog=dataset.catalog(), _convert_="all")
+
+
+def is_trained(method: str) -> bool:
+    return get_class(config(f"model={method}").model._target_).trained
+
+
+def first_batch(dataset: MultimodalDataset) -> Pairs:
+    return next(iter(PairBatches(dataset.train, batch_size=256)))
+
+
+def view_under(dataset: MultimodalDataset, rate: float = 0.5) -> ModalityView:
+    return build_views(dataset, Rate(rate=rate).draw(dataset), Zero())["train"]
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(terms.values())).sum()
+
+
+def scores(model: Recommender, view: ModalityView) -> Tensor:
+    with torch.no_grad():
+        return model.eval().score(torch.arange(model.catalog.n_users), view)
+
+
+def seeded_losses(model: Recommender, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
+    seed_torch(0, 0, "method")
+    return model.train().losses(batch, view)
+
+
+def test_scores_are_finite(method: str, dataset: MultimodalDataset) -> None:
+    values = scores(build(method, dataset), view_under(dataset))
+    assert values.shape == (N_USERS, N_ITEMS) and torch.isfinite(values).all()
+
+
+def test_every_parameter_has_one_optimiser_and_a_step_changes_what_has_a_gradient(
+    method: str, dataset: MultimodalDataset
+) -> None:
+    if not is_trained(method):
+        pytest.skip("nothing to train")
+    model, view = build(method, dataset), view_under(dataset)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = model.configure_optimizers()
+    trained = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    aside = {
+        id(p)
+        for part in model.side_optimizers().values()
+        if isinstance(part, torch.optim.Optimizer)
+        for group in part.param_groups
+        for p in group["params"]
+    }
+    assert len(trained) == len(set(trained))
+    assert {id(p) for p in model.parameters()} == set(trained) | aside
+    total(seeded_losses(model, first_batch(dataset), view)).backward()
+    reached = {name for name, p in model.named_parameters() if id(p) in set(trained) and p.grad is not None and p.grad.any()}
+    optimizer.step()
+    changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == reached and changed
+
+
+def test_the_loss_falls(method: str, dataset: MultimodalDataset) -> None:
+    if not is_trained(method):
+        pytest.skip("nothing to train")
+    model, view, batch = build(method, dataset), view_under(dataset), first_batch(dataset)
+    optimizer = torch.optim.Adam(model.main_parameters(), 1e-2)
+    values = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = total(seeded_losses(model, batch, view))
+        loss.backward()
+        optimizer.step()
+        values.append(loss.item())
+    assert values[-1] < 0.95 * values[0]
+
+
+def rebuilt(
+    dataset: MultimodalDataset, features: dict[str, np.ndarray], observed: np.ndarray, new_id: np.ndarray | None = None
+) -> MultimodalDataset:
+    """The same interactions with other features, and with item i called ``new_id[i]``."""
+    new_id = np.arange(dataset.n_items) if new_id is None else new_id
+    splits = {name: SplitColumns(part.users, new_id[part.items]) for name, part in dataset.splits.items()}
+    return assemble(
+        name=dataset.name,
+        split=dataset.split,
+        **splits,
+        n_users=dataset.n_users,
+        n_items=dataset.n_items,
+        features=features,
+        observed=observed,
+    )
+
+
+def permuted(dataset: MultimodalDataset, new_id: np.ndarray) -> MultimodalDataset:
+    """The same catalogue with item i called ``new_id[i]``."""
+    order = np.argsort(new_id)
+    features = {m: np.asarray(x)[order] for m, x in dataset.features.values.items()}
+    return rebuilt(dataset, features, dataset.features.observed[order], new_id)
+
+
+def test_permuting_item_ids_permutes_scores(method: str, dataset: MultimodalDataset) -> None:
+    if method == "random":
+        pytest.skip("its scores belong to positions, not to items")
+    new_id = np.random.default_rng(0).permutation(N_ITEMS)
+    order = torch.from_numpy(np.argsort(new_id))
+    other = permuted(dataset, new_id)
+    model, twin = build(method, dataset), build(method, other)
+    rows = {N_ITEMS: order, N_USERS + N_ITEMS: torch.cat([torch.arange(N_USERS), N_USERS + order])}
+    state = {name: x[rows[len(x)]] if x.ndim and len(x) in rows else x for name, x in model.state_dict().items()}
+    twin.load_state_dict(state)
+    full = {name: build_views(data, Rate(rate=0.0).draw(data), Zero())["train"] for name, data in (("a", dataset), ("b", other))}
+    torch.testing.assert_close(scores(twin, full["b"]), scores(model, full["a"])[:, order], rtol=1e-4, atol=1e-5)
+
+
+def with_noise_in_hidden_entries(dataset: MultimodalDataset, masks: Masks) -> MultimodalDataset:
+    rng = np.random.default_rng(1)
+    values = {}
+    for m, name in enumerate(dataset.modalities):
+        x = np.array(dataset.features.values[name], dtype=np.float32)
+        hidden = ~masks.train[:, m]
+        x[hidden] = 100 * rng.standard_normal((hidden.sum(), x.shape[1]))
+        values[name] = x
+    return rebuilt(dataset, values, dataset.features.observed)
+
+
+def test_hidden_values_change_no_bit(method: str, dataset: MultimodalDataset) -> None:
+    masks = Rate(rate=0.5).draw(dataset)
+    noisy = with_noise_in_hidden_entries(dataset, masks)
+    clean_view, noisy_view = (build_views(data, masks, Zero())["train"] for data in (dataset, noisy))
+    model = build(method, dataset)
+    assert torch.equal(scores(model, clean_view), scores(model, noisy_view))
+    if is_trained(method):
+        model.start_epoch(0, clean_view)
+        clean, noised = (seeded_losses(model, first_batch(dataset), view) for view in (clean_view, noisy_view))
+        assert all(torch.equal(clean[name], noised[name]) for name in clean)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_runs_under_every_missing_setting(method: str, dataset: MultimodalDataset, setting: str) -> None:
+    cfg = config(f"model={method}", f"missing={setting}")
+    missing, imputer = (instantiate(cfg[node], _convert_="all") for node in ("missing", "imputer"))
+    views = build_views(dataset, missing.draw(dataset), imputer)
+    model = build(method, dataset)
+    assert torch.isfinite(scores(model, views["test"])).all()
+    if is_trained(method):
+        model.start_epoch(0, views["train"])
+        terms = seeded_losses(model, first_batch(dataset), views["train"])
+        total(terms).backward()
+        assert all(torch.isfinite(term) for term in terms.values())
+        assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+class Given(MultimodalDataModule):
+    """A datamodule around a dataset that is there already."""
+
+    def __init__(self, dataset: MultimodalDataset) -> None:
+        super().__init__()
+        self.given = dataset
+
+    def load(self) -> MultimodalDataset:
+        return self.given
+
+
+def fit(model: Recommender, datamodule: MultimodalDataModule, epochs: int = 2) -> pl.Trainer:
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        deterministic="warn",
+    )
+    trainer.fit(model, datamodule)
+    return trainer
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_state_travels_through_a_checkpoint_of_plain_types(
+    method: str, dataset: MultimodalDataset, tmp_path: Path, one_thread: None
+) -> None:
+    if not is_trained(method):
+        pytest.skip("nothing to train")
+    datamodule = Given(dataset)
+    datamodule.configure(missing=Rate(rate=0.3))
+    model = build(method, dataset)
+    trainer = fit(model, datamodule)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert content["catalog"]["item_ids"] == dataset.item_ids
+    assert torch.equal(content["catalog"]["train_items"], torch.from_numpy(dataset.train.items))
+    view = datamodule.view("val")
+    expected = scores(model, view)
+    assert torch.equal(content["deployed"]["users"] @ content["deployed"]["items"].T, expected)
+    twin = build(method, dataset)
+    twin.load_state_dict(content["state_dict"])
+    twin.on_load_checkpoint(content)
+    assert torch.equal(scores(twin, view), expected)
+    for name, part in model.side_optimizers().items():
+        assert repr(part.state_dict()) == repr(twin.side_optimizers()[name].state_dict())
+
+
+def test_methods_without_modalities_give_the_same_bits_under_every_mask(
+    method: str, dataset: MultimodalDataset, one_thread: None
+) -> None:
+    if get_class(config(f"model={method}").model._target_).uses_modalities:
+        pytest.skip("looks at modalities")
+    results = []
+    for rate in (0.0, 0.9):
+        datamodule = Given(dataset)
+        datamodule.configure(missing=Rate(rate=rate))
+        model = build(method, dataset)
+        if is_trained(method):
+            fit(model, datamodule)
+        results.append(scores(model, datamodule.view("test")))
+    assert torch.equal(*results)

@@ -1,0 +1,82 @@
+"""Training triples: exact negatives, whole epochs, replayable streams."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from recmm.data.dataset import Interactions
+from recmm.data.sampling import NegativeSampler, PairBatches
+from recmm.errors import DataError
+
+
+def interactions(pairs: list[tuple[int, int]], n_users: int, n_items: int) -> Interactions:
+    users, items = np.array(sorted(pairs), dtype=np.int64).T
+    return Interactions(users=users, items=items, n_users=n_users, n_items=n_items)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Interactions:
+    n_users, n_items = draw(st.integers(1, 6)), draw(st.integers(2, 8))
+    cells = st.tuples(st.integers(0, n_users - 1), st.integers(0, n_items - 1))
+    pairs = draw(st.sets(cells, min_size=1, max_size=n_users * n_items))
+    return interactions(sorted(pairs), n_users, n_items)
+
+
+@given(train=histories(), seed=st.integers(0, 2**32 - 1))
+def test_negatives_are_never_in_the_history(train: Interactions, seed: int) -> None:
+    sampler = NegativeSampler(train)
+    users = np.repeat(np.flatnonzero(sampler.n_negatives > 0), 20)
+    negatives = sampler(users, np.random.default_rng(seed))
+    history = set(zip(train.users.tolist(), train.items.tolist(), strict=True))
+    assert all((u, j) not in history and 0 <= j < train.n_items for u, j in zip(users.tolist(), negatives.tolist(), strict=True))
+
+
+def test_negatives_are_uniform() -> None:
+    train = interactions([(0, 1), (0, 4), (0, 5), (1, 0)], 2, 8)
+    drawn = NegativeSampler(train)(np.zeros(50_000, dtype=np.int64), np.random.default_rng(0))
+    counts = np.bincount(drawn, minlength=8)
+    assert counts[[1, 4, 5]].sum() == 0
+    assert chisquare(counts[[0, 2, 3, 6, 7]]).pvalue > 1e-3
+
+
+def test_an_epoch_per_interaction_holds_every_pair_once() -> None:
+    train = interactions([(u, (u * 3 + k) % 11) for u in range(7) for k in range(4)], 7, 11)
+    batches = list(PairBatches(train, batch_size=5))
+    assert [len(batch.users) for batch in batches] == [5, 5, 5, 5, 5, 3]
+    seen = torch.cat([batch.users * 11 + batch.positives for batch in batches])
+    assert sorted(seen.tolist()) == sorted((train.users * 11 + train.items).tolist())
+
+
+def test_an_epoch_is_replayed_from_its_number_alone() -> None:
+    train = interactions([(u, (u * 3 + k) % 11) for u in range(7) for k in range(4)], 7, 11)
+    now = 3
+    batches = PairBatches(train, batch_size=6, seed=1, epoch=lambda: now)
+    first = [torch.stack(batch) for batch in batches]
+    now = 4
+    other = [torch.stack(batch) for batch in batches]
+    now = 3
+    again = [torch.stack(batch) for batch in batches]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_per_user_sampling_weights_users_equally() -> None:
+    train = interactions([(0, i) for i in range(18)] + [(2, 3), (2, 7)], 3, 20)
+    batches = PairBatches(train, batch_size=4000, per="user")
+    assert len(batches) == 20 // 4000 + 1
+    batch = next(iter(batches))
+    users = torch.bincount(batch.users, minlength=3)
+    assert users[1] == 0 and abs(users[0] - users[2]) < 300  # 4.7 standard deviations
+    of_second = torch.bincount(batch.positives[batch.users == 2], minlength=20)
+    assert set(of_second.nonzero().flatten().tolist()) == {3, 7}
+
+
+def test_users_that_have_seen_everything_are_left_out() -> None:
+    train = interactions([(0, 0), (0, 1), (1, 0)], 2, 2)
+    batch = next(iter(PairBatches(train, batch_size=8)))
+    assert batch.users.tolist() == [1] and batch.negatives.tolist() == [1]
+    with pytest.raises(DataError, match="no negative"):
+        PairBatches(interactions([(0, 0), (0, 1)], 1, 2), batch_size=8)

@@ -1,0 +1,101 @@
+"""Who may write into a folder, and what is left there however a run ends."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recmm.errors import RunError
+from recmm.experiment.records import Record, open_record, read_result
+
+
+def opened(folder: Path, *, signature: str = "aaaa", resume: bool = False, overwrite: bool = False, lr: float = 0.1) -> Any:
+    return open_record(
+        folder, signature=signature, identity={"model.training.lr": lr}, resume=resume, overwrite=overwrite
+    )
+
+
+def finish(folder: Path) -> None:
+    with opened(folder) as record:
+        record.update(**{"status": "done", "val/recall@20": 0.5})
+
+
+def status(folder: Path) -> str:
+    return json.loads((folder / "result.json").read_text())["status"]
+
+
+def test_a_run_is_running_until_it_says_otherwise(tmp_path: Path) -> None:
+    with opened(tmp_path) as record:
+        assert status(tmp_path) == "running"
+        assert record.attempt == 1 and record.resume_from is None
+        record.update(status="done")
+    result = read_result(tmp_path)
+    assert result is not None and result["status"] == "done" and result["wall_seconds"] >= 0
+    assert result["versions"]["torch"] and result["machine"]["threads"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(ValueError("bad"), "failed"), (KeyboardInterrupt(), "interrupted"), (SystemExit(1), "interrupted")]
+)
+def test_an_error_becomes_a_status_and_goes_on(tmp_path: Path, error: BaseException, expected: str) -> None:
+    with pytest.raises(type(error)), opened(tmp_path):
+        raise error
+    assert status(tmp_path) == expected
+    assert ("bad" in (tmp_path / "train.log").read_text()) == (expected == "failed")
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
+    finish(tmp_path)
+    before = (tmp_path / "result.json").read_bytes()
+    with opened(tmp_path) as record:
+        assert record.finished and record.result["val/recall@20"] == 0.5
+    assert (tmp_path / "result.json").read_bytes() == before
+
+
+def test_another_signature_is_refused_and_the_keys_are_named(tmp_path: Path) -> None:
+    finish(tmp_path)
+    for resume in (False, True):
+        with pytest.raises(RunError, match=r"model\.training\.lr"), opened(tmp_path, signature="bbbb", lr=0.2, resume=resume):
+            pass
+    assert status(tmp_path) == "done"
+
+
+def test_overwrite_moves_the_old_run_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    finish(folder)
+    with opened(folder, signature="bbbb", overwrite=True) as record:
+        assert not record.finished
+        record.update(status="done")
+    assert status(tmp_path / "run.old-1") == "done"
+    with opened(folder, signature="bbbb", overwrite=True):
+        pass
+    assert (tmp_path / "run.old-2").is_dir()
+
+
+def test_an_unfinished_run_is_resumed_or_moved_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(ValueError, match="broken"), opened(folder) as record:
+        record.checkpoint("last").write_bytes(b"state")
+        raise ValueError("broken")
+    with opened(folder, resume=True) as record:
+        assert record.resume_from == folder / "checkpoints" / "last.ckpt" and record.attempt == 2
+    with opened(folder) as record:
+        assert record.resume_from is None and not record.checkpoint("last").exists()
+    assert (tmp_path / "run.old-1" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
+    with opened(tmp_path), pytest.raises(RunError, match="Another run"), opened(tmp_path):
+        pass
+
+
+def test_a_damaged_result_is_an_error_not_a_fresh_start(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(RunError, match="not readable"), opened(tmp_path):
+        pass
+
+
+def test_metrics_hold_every_column_that_any_epoch_has(tmp_path: Path) -> None:
+    Record(tmp_path, {}).write_metrics([{"epoch": 0, "train/loss": 1.0}, {"epoch": 1, "train/loss": 0.5, "val/recall@20": 0.25}])
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == ["epoch,train/loss,val/recall@20", "0,1.0,", "1,0.5,0.25"]
