@@ -1,7 +1,7 @@
 """The speed floor: LightGCN and I3-MRec in plain PyTorch loops without any framework, on any catalogue.
 
-What ``epoch.py`` compares recmm with. It is a yardstick, not a design: nothing is checked, logged, saved or configurable,
-and I3-MRec leaves its compression term (CLUB) out.
+What ``epoch.py`` compares recmm with. It is a yardstick, not a design: nothing is checked, logged, saved or
+configurable, and I3-MRec leaves its compression term (CLUB) out.
 """
 
 import time
@@ -141,7 +141,9 @@ class BareI3MRec(BareLoop):
         return [self.table, *self.projectors.parameters(), *self.fusion.parameters()]
 
     def encode(self) -> tuple[Tensor, ...]:
-        layers = [F.normalize(torch.cat([self.table, p(x)])) for p, x in zip(self.projectors, self.features, strict=True)]
+        layers = [
+            F.normalize(torch.cat([self.table, p(x)])) for p, x in zip(self.projectors, self.features, strict=True)
+        ]
         return propagate(self.product, torch.cat(layers, 1), 3).split(DIM, 1)
 
     def fuse(self, x: Tensor, training: bool) -> Tensor:

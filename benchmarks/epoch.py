@@ -4,7 +4,7 @@
     python benchmarks/epoch.py dataset=tiktok_va                 # on real data (RECMM_DATA)
     python benchmarks/epoch.py dataset=synthetic dataset.scale=4 --methods lightgcn --rounds 5
 
-Prints one line per method with medians and ratios, and the process's peak memory. Ratios of medians in one run are what counts;
+Prints medians and their ratio per method, and the process's peak memory. Ratios of medians in one run are what counts;
 seconds on a shared machine are not.
 """
 
@@ -17,13 +17,13 @@ from typing import Any
 import pytorch_lightning as pl
 from bare_loop import BARE_LOOPS
 from hydra import compose, initialize_config_dir
-from recmm.experiment.build import build
 from omegaconf import DictConfig, open_dict
 
 from recmm.data.ranking_batches import EvaluationSettings
 from recmm.datamodules.base import MultimodalDataModule
+from recmm.experiment.build import build
 from recmm.experiment.callbacks import Checkpoints
-from recmm.experiment.launch import config_folder, prepare_hydra
+from recmm.experiment.launch import config_folder
 from recmm.experiment.records import Record, peak_memory_mb
 from recmm.experiment.run import make_trainer
 from recmm.models.base import Recommender
@@ -32,7 +32,6 @@ EPOCHS = 3  # of one round; the first warms up and is left out
 
 
 def compose_config(overrides: list[str]) -> DictConfig:
-    prepare_hydra()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         return compose("train", overrides)
 
@@ -83,7 +82,10 @@ def main() -> None:
         medians = {name: statistics.median(values) for name, values in seconds.items()}
         for what in ("train", "val"):
             ours, floor = medians[what], medians[f"bare_{what}"]
-            print(f"{method:10} {what:5}  recmm {ours:.3f} s  bare loop {floor:.3f} s  ratio {ours / floor:.2f}", flush=True)
+            print(
+                f"{method:10} {what:5}  recmm {ours:.3f} s  bare loop {floor:.3f} s  ratio {ours / floor:.2f}",
+                flush=True,
+            )
     print(f"peak memory {peak_memory_mb()} MB")
 
 

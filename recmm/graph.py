@@ -24,8 +24,8 @@ class _Product(torch.autograd.Function):
 class SymmetricProduct(nn.Module):
     """x [N, d] -> A x [N, d] for a constant symmetric sparse matrix A.
 
-    The matrix is kept in CSR form as buffers: it follows the module to its device and stays out of checkpoints. Autograd
-    knows no sparse backward that stays in CSR, so the symmetry serves: the backward pass is one more forward pass.
+    The matrix is kept in CSR form as buffers: it follows the module to its device and stays out of checkpoints.
+    Autograd knows no backward that stays in CSR, so the symmetry serves: the backward pass is one more forward pass.
 
     Args:
         rows, columns: int64 [n_entries], where A is not zero, both (i, j) and (j, i), each pair once.
@@ -41,7 +41,7 @@ class SymmetricProduct(nn.Module):
         keys, order = torch.sort(rows * n_nodes + columns)
         mirrored_keys, mirrored_order = torch.sort(columns * n_nodes + rows)
         if not (torch.equal(keys, mirrored_keys) and torch.equal(values[order], values[mirrored_order])):
-            raise ValueError("SymmetricProduct needs a symmetric matrix: every entry (i, j) also as (j, i), of equal value.")
+            raise ValueError("SymmetricProduct needs every entry (i, j) also as (j, i), of equal value.")
         starts = torch.zeros(n_nodes + 1, dtype=torch.int64)
         starts[1:] = torch.bincount(rows, minlength=n_nodes).cumsum(0)
         self.n_nodes = n_nodes

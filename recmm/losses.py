@@ -16,7 +16,7 @@ def bpr(positives: Tensor, negatives: Tensor) -> Tensor:
     return F.softplus(negatives - positives).mean(0)
 
 
-# ---------------------------------------------------------------------- regularisers: three forms that share a name elsewhere
+# ---------------------------------------------------------------------- regularisers: they share one name elsewhere
 
 
 def squared_l2(*embeddings: Tensor, batch_size: int | None = None) -> Tensor:
@@ -85,13 +85,13 @@ def pairwise_info_nce(
 
     Args:
         pairs: "ordered" takes (a, b) and (b, a), "unordered" only a before b.
-        negatives: "cross" contrasts with the rows of the other view, the positive among them (InfoNCE); "intra" with the
-            rows of the anchor's own view, itself among them and the positive not (I3-MRec Eq. 13 as printed).
+        negatives: "cross" contrasts with the rows of the other view, the positive among them (InfoNCE); "intra" with
+            the rows of the anchor's own view, itself among them and the positive not (I3-MRec Eq. 13 as printed).
     """
     views = F.normalize(views, dim=-1)
     scaled = views / temperature
     total = views.new_zeros(())
-    own = [_log_sums(v @ w.T, temperature)[0] for v, w in zip(scaled, views, strict=True)] if negatives == "intra" else []
+    own = [_log_sums(v @ w.T, temperature)[0] for v, w in zip(scaled, views, strict=True) if negatives == "intra"]
     for a, b in combinations(range(len(views)), 2):
         forth, back = (own[a], own[b]) if own else _log_sums(scaled[a] @ views[b].T, temperature)
         positive = (scaled[a] * views[b]).sum(1)

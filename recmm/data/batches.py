@@ -20,8 +20,10 @@ class RankingBatch(NamedTuple):
 
     Attributes:
         users: int64 [B].
-        excluded_rows, excluded_items: int64 [E]; pairs that are no candidates (training history, and what the protocol adds).
-        positive_rows, positive_items: int64 [P]; the held-out pairs, sorted by row and then item; every row has at least one.
+        excluded_rows, excluded_items: int64 [E]; pairs that are no candidates (training history, and what the protocol
+            adds), each once.
+        positive_rows, positive_items: int64 [P]; the held-out pairs, sorted by row and then item; every row has one or
+            more.
         candidates: bool [n_items], the items that are ranked at all; None means all of them.
     """
 

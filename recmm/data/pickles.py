@@ -20,7 +20,7 @@ from recmm.errors import DataError, IdError, UnsafePickleError
 
 
 def load_sparse(path: Path, role: str) -> coo_matrix:
-    """The COO or CSR matrix that ``path`` holds, as COO with every stored entry; nothing of it is executed.
+    """The COO or CSR matrix that ``path`` holds, as float64 COO with every stored entry; nothing of it is executed.
 
     Raises:
         MissingFileError: there is no such file.
@@ -53,7 +53,7 @@ def load_sparse(path: Path, role: str) -> coo_matrix:
                 f"{path} ({role}) has {what} ids of type {ids.dtype} outside 0 to {size - 1}; expected integers within "
                 f"the matrix's shape {shape}."
             )
-    return coo_matrix((values, (rows, columns)), shape=shape)
+    return coo_matrix((values.astype(np.float64), (rows, columns)), shape=shape)
 
 
 class _Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,8 +15,8 @@ from recmm.errors import ConfigError, EmptySplitError
 
 Candidates = Literal["all", "warm", "cold"]
 
-# What ranking one user holds at its peak, in float32 rows of n_items: the scores, up to two addends a method sums them from,
-# and room for comparisons and lists.
+# What ranking one user holds at its peak, in float32 rows of n_items: the scores, up to two addends that a method sums
+# them from, and room for comparisons and lists.
 _ROWS_PER_USER = 4
 
 
@@ -24,8 +25,8 @@ class EvaluationSettings:
     """How held-out pairs are ranked.
 
     Attributes:
-        candidates: ``"all"`` items; ``"warm"``, those with a training interaction; ``"cold"``, the others. Held-out pairs
-            whose item is no candidate are left out, and with them the users that have no other.
+        candidates: ``"all"`` items; ``"warm"``, those with a training interaction; ``"cold"``, the others. Held-out
+            pairs whose item is no candidate are left out, and with them the users that have no other.
         mask_validation_at_test: whether a user's validation items are no candidates at test. MMRec, LATTICE, MMSSL and
             I3-MRec leave them in.
         memory_mb: MiB that the scores of one chunk of users and what is computed from them may take.
@@ -34,13 +35,15 @@ class EvaluationSettings:
         ConfigError: a value is not one of these.
     """
 
-    candidates: str = "all"
+    candidates: Candidates = "all"
     mask_validation_at_test: bool = False
     memory_mb: int = 256
 
     def __post_init__(self) -> None:
         if self.candidates not in get_args(Candidates):
-            raise ConfigError(f"eval.candidates is {self.candidates!r}: choose one of {', '.join(get_args(Candidates))}.")
+            raise ConfigError(
+                f"eval.candidates is {self.candidates!r}: choose one of {', '.join(get_args(Candidates))}."
+            )
         if self.memory_mb < 1:
             raise ConfigError(f"eval.memory_mb is {self.memory_mb}: give at least 1 (MiB for one chunk of scores).")
 
@@ -49,7 +52,8 @@ class RankingBatches:
     """Every user with a held-out pair, in ascending order, as ``RankingBatch`` chunks that fit a memory budget.
 
     Training positives are excluded; at test validation positives only if asked. A chunk has as many users as
-    ``memory_mb`` holds four float32 rows of n_items for (the scores, up to two addends of them, and the comparisons), at least one.
+    ``memory_mb`` MiB hold four float32 rows of n_items for (the scores, up to two addends of them, and room for
+    comparisons and lists), at least one.
 
     Attributes:
         candidate_items: bool [n_items], or None where all items are candidates; also in every batch.
@@ -94,7 +98,7 @@ class RankingBatches:
         # Chunks of equal size rather than full ones and a rest.
         edges = np.linspace(0, len(users), -(-len(users) // size) + 1).astype(np.int64)
         self._batches = []
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in pairwise(edges):
             excluded = slice(*np.searchsorted(excluded_rows, [start, stop]))
             positive = slice(*np.searchsorted(rows, [start, stop]))
             self._batches.append(
@@ -129,9 +133,7 @@ def _of_items(users: np.ndarray, items: np.ndarray, eligible: np.ndarray | None)
     return users[keep], items[keep]
 
 
-def _rows_of(
-    ranked: np.ndarray, users: np.ndarray, items: np.ndarray, n_users: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _rows_of(ranked: np.ndarray, users: np.ndarray, items: np.ndarray, n_users: int) -> tuple[np.ndarray, np.ndarray]:
     """The pairs of the ``ranked`` users, as (row in ``ranked``, item), sorted by row."""
     row = np.full(n_users, -1, dtype=np.int64)
     row[ranked] = np.arange(len(ranked))

@@ -8,6 +8,7 @@ import hashlib
 import http.client
 import os
 import secrets
+import shutil
 import stat
 import urllib.error
 import urllib.request
@@ -153,7 +154,9 @@ def obtain(
     advice = _by_hand(origin, folder, absent, instead)
     unknown = [name for name in absent if name not in origin.files]
     if unknown or not download:
-        reason = f"no download is known for {', '.join(unknown)}" if unknown else "downloading is switched off"
+        reason = (
+            f"no pinned public source is known for {', '.join(unknown)}" if unknown else "downloading is switched off"
+        )
         raise MissingFileError(f"{_lacks(origin, folder, absent)} ({reason}). {advice}")
     for name in absent:
         try:
@@ -213,10 +216,7 @@ def unpack(archive: Path, member: str, target: Path, *, limit: int = LIMIT) -> N
             if len(found) != 1:
                 raise DownloadError(f"The archive holds {len(found)} files called {member}, expected one.")
             with opened.open(found[0]) as source, target.open("wb") as sink:
-                while chunk := source.read(CHUNK):
-                    sink.write(chunk)
-                    if sink.tell() > limit:  # the size in the archive's header is only a claim
-                        raise DownloadError(f"{member} in the archive unpacks to more than {limit:,} bytes.")
+                shutil.copyfileobj(source, sink)  # zipfile reads no further than the size checked above
                 _flush(sink)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
         raise DownloadError(f"The archive that should hold {member} cannot be read ({error}).") from error
@@ -295,10 +295,12 @@ def _by_hand(origin: Origin, folder: Path, absent: Sequence[str], instead: Seque
     for name in absent:
         remote = origin.files.get(name)
         there = PurePosixPath(remote.path if remote else name).name
-        wanted.append(f"{there}{', unpacked,' if remote and remote.zipped else ''} as {folder / name}")
+        wanted.append(
+            there + (" (unpack it)" if remote and remote.zipped else "") + ("" if there == name else f" as {name}")
+        )
     runs = [origin.without[absent[0]]] if len(absent) == 1 and absent[0] in origin.without else []
     runs += [*instead, "dataset=synthetic"]
     return (
-        f"To get it by hand: from {origin.page} take {'; '.join(wanted)}. "
+        f"To get it by hand: from {origin.page} take {', '.join(wanted)} and put it into {folder}. "
         f"Without it {' or '.join(f'`{choice}`' for choice in runs)} runs."
     )

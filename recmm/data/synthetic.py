@@ -1,8 +1,8 @@
 """The embedded dataset: a catalogue with three modalities, made from a seed, that needs no file and no network.
 
 Users and items share latent tastes. Each modality shows some of the items' tastes, partly the same ones as another
-modality, under noise; one taste is shown by none and can only be learned from interactions. Who interacts with what follows
-taste and a Zipf-like popularity, so that modalities help, popularity is a floor, and hiding modalities hurts.
+modality, under noise; one taste is shown by none and can only be learned from interactions. Who interacts with what
+follows taste and a Zipf-like popularity: modalities help, popularity is a floor, and hiding modalities hurts.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from recmm.seeding import stream
 
 @dataclass(frozen=True)
 class SyntheticModality:
-    """What a modality shows: the tastes ``[first, last)``, mixed into ``dim`` columns with weight ``signal``; noise has 1."""
+    """What a modality shows: tastes ``[first, last)``, mixed into ``dim`` columns, ``signal`` against noise of 1."""
 
     dim: int
     first: int

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 
@@ -11,7 +11,7 @@ from recmm.data.dataset import MultimodalDataset
 from recmm.data.ranking_batches import EvaluationSettings, RankingBatches
 from recmm.data.sampling import PairBatches
 from recmm.missing.imputers import Imputer, Zero
-from recmm.missing.masks import Masks
+from recmm.missing.masks import Masks, Phase
 from recmm.missing.settings import Full, MissingSetting
 from recmm.missing.view import ModalityView
 from recmm.missing.views import build_views
@@ -51,7 +51,7 @@ class MultimodalDataModule(pl.LightningDataModule):
         self.evaluation = evaluation or EvaluationSettings()
         self._dataset: MultimodalDataset | None = None
         self._masks: Masks | None = None
-        self._views: dict[str, ModalityView] | None = None
+        self._views: dict[Phase, ModalityView] | None = None
         self._ranking: dict[str, RankingBatches] = {}
 
     @property
@@ -73,18 +73,18 @@ class MultimodalDataModule(pl.LightningDataModule):
         """What a method may know."""
         return self.dataset.catalog()
 
-    def view(self, phase: str) -> ModalityView:
+    def view(self, phase: Phase) -> ModalityView:
         """What is visible of the items in ``phase``, "train", "val" or "test", after imputation; on the CPU."""
         if self._views is None:
             self._views = build_views(self.dataset, self.masks, self.imputer)
         return self._views[phase]
 
-    def ranking_batches(self, split: str) -> RankingBatches:
+    def ranking_batches(self, split: Literal["val", "test"]) -> RankingBatches:
         """The users of ``split``, "val" or "test", in chunks, with what is to be found and what is no candidate."""
         if split not in self._ranking:
             self._ranking[split] = RankingBatches(
                 self.dataset,
-                split,  # type: ignore[arg-type]
+                split,
                 candidates=self.evaluation.candidates,
                 mask_validation_at_test=self.evaluation.mask_validation_at_test,
                 memory_mb=self.evaluation.memory_mb,

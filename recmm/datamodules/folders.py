@@ -86,13 +86,16 @@ def read_files(
         interactions: a table in MMRec's layout, or "train", "val", "test" -> a pickled matrix.
     Raises:
         ConfigError: interactions or labels that name something else.
-        DataError: a modality that ``features`` does not name; everything that ``obtain`` and the readers raise.
+        DataError: a modality that ``features`` does not name, or one named twice.
+        Everything that ``obtain`` and the readers raise.
     """
     chosen = list(features) if modalities is None else list(modalities)
     if unknown := [modality for modality in chosen if modality not in features]:
         raise DataError(
             f"dataset.modalities names {unknown[0]!r}; {name} has {', '.join(features) or 'none'} (dataset.features)."
         )
+    if len(set(chosen)) != len(chosen):
+        raise DataError(f"dataset.modalities names a modality twice: {', '.join(chosen)}.")
     if labels is not None and len(labels) != 2:
         raise ConfigError(f"dataset.labels names {len(labels)} files, expected two: the users' and the items'.")
     if isinstance(interactions, str):
@@ -101,8 +104,8 @@ def read_files(
         tables = [interactions[part] for part in SPLITS]
     else:
         raise ConfigError(
-            f"dataset.interactions has the keys {', '.join(interactions)}; expected the file name of a table, or a matrix "
-            f"for each of {', '.join(SPLITS)} and then no dataset.labels."
+            f"dataset.interactions has the keys {', '.join(interactions)}; expected the file name of a table, or a "
+            f"matrix for each of {', '.join(SPLITS)} and then no dataset.labels."
         )
     obtain(
         origin,

@@ -16,7 +16,10 @@ _MMREC = (
     "MMRec's released files: per user at random; of fewer than 10 pairs one for validation and one for test, else 20 % "
     "held out and half of that, rounded down, for validation"
 )
-_LATTICE = "LATTICE's released files, in LATTICE's ids; on Baby and Sports MMRec's with validation and test exchanged"
+_LATTICE = (
+    "LATTICE's released files, in LATTICE's ids; on Baby and Sports another draw than MMRec's, with the sizes of "
+    "validation and test exchanged"
+)
 
 
 class KnownDataset(MultimodalDataModule):
@@ -139,6 +142,6 @@ def check_statistics(dataset: MultimodalDataset, expected: Mapping[str, int]) ->
             problems.append(f"{key}: {number:,} published, {found[key]:,} found")
     if problems:
         raise StatisticsError(
-            f"{dataset.name} (split {dataset.split.name}) is not the published dataset: {'; '.join(problems)}. Take the "
-            "files of this split, or set dataset.expected=null if they are meant to differ."
+            f"{dataset.name} (split {dataset.split.name}) is not the published dataset: {'; '.join(problems)}. Take "
+            "the files of this split, or set dataset.expected=null if they are meant to differ."
         )

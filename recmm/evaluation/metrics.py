@@ -25,8 +25,8 @@ def per_user_metrics(ranks: Ranks, n_rows: int, cutoffs: tuple[int, ...] = CUTOF
     * map@K = sum over hits of (number of hits up to this rank / rank) / min(|T|, K);
     * mrr@K = 1 / rank of the first item of T if that is at most K, else 0;
     * ndcg_mmssl@K = sum of the hits' gains / sum of gain(1..min(h, K)), h the hits at the largest of ``cutoffs`` (0 if
-      there are none). This is what LATTICE and MMSSL report: missed items are not penalised, and the value depends on the largest
-      cut-off (LATTICE 20, MMSSL 50).
+      there are none). This is what LATTICE and MMSSL report: missed items are not penalised, and the value depends on
+      the largest cut-off (LATTICE 20, MMSSL 50).
 
     A row without a held-out item breaks the contract of ``RankingBatch`` and gives NaN.
 
@@ -101,10 +101,11 @@ class ListMetrics(Metric):
 
     * coverage@K: share of the catalogue that stands in at least one list;
     * gini@K = sum_j (2 j - n - 1) x_(j) / (n sum_j x_j), x_(1) <= x_(2) <= ...: 0 if all items are recommended equally
-      often, towards 1 if few take all (Gini index of recommendation frequency; Adomavicius and Kwon, TKDE 2012, use its complement);
-    * novelty@K: mean self-information -log2 p_i in bits over all list entries, p_i = c_i / sum_j c_j the share of training
-      interactions (Castells, Vargas and Wang, DDR 2011, "mean self-information"; an item without interactions counts
-      as one with a single interaction, as its information would be infinite);
+      often, towards 1 if few take all (Gini index of recommendation frequency; Adomavicius and Kwon, TKDE 2012, use its
+      complement);
+    * novelty@K: mean self-information -log2 p_i in bits over all list entries, p_i = c_i / sum_j c_j the share of
+      training interactions (Castells, Vargas and Wang, DDR 2011, "mean self-information"; an item without interactions
+      counts as one with a single interaction, as its information would be infinite);
     * popularity@K: mean c_i over all list entries.
 
     The states are counts of items, hence exact across batches and processes.
@@ -127,7 +128,9 @@ class ListMetrics(Metric):
     def update(self, top_items: Tensor) -> None:
         """Add lists: int64 [B, k >= max(CUTOFFS)], best first, -1 where a list has ended (as ``top_k`` gives them)."""
         if top_items.shape[1] < CUTOFFS[-1]:
-            raise ValueError(f"lists of {top_items.shape[1]} items cannot be judged at {CUTOFFS[-1]}: ask top_k for more")
+            raise ValueError(
+                f"lists of {top_items.shape[1]} items cannot be judged at {CUTOFFS[-1]}: ask top_k for more"
+            )
         n_items = len(self.item_counts)
         for c, (start, stop) in enumerate(zip((0, *CUTOFFS), CUTOFFS, strict=False)):
             # Shifted by one, so that the places after a list's end are counted in a slot of their own.

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from recmm.data.batches import RankingBatch
 
-# One comparison block: small enough for a CPU's cache, large enough to keep a GPU busy.
-_BLOCK_BYTES = {"cpu": 4 << 20, "cuda": 64 << 20}
+# Bytes of one block of work: small enough for a CPU's cache, large enough to keep a GPU busy.
+_BLOCK_BYTES = {"cpu": 8 << 20}
+_DEVICE_BLOCK_BYTES = 64 << 20
 # From this many positives in one row on, sorting the row is cheaper than a comparison pass for each (measured on CPU).
 _DENSE_ROW = 64
 
@@ -33,7 +34,7 @@ class Ranks(NamedTuple):
 
 
 def rank_positives(scores: Tensor, batch: RankingBatch) -> Ranks:
-    """Rank every positive of ``batch`` among its row's candidates. The excluded entries of ``scores`` become -inf in place.
+    """Rank every positive of ``batch`` among its row's candidates; excluded entries of ``scores`` become -inf in place.
 
     Ties are pessimistic: a positive ranks behind every candidate that is no positive and ties with it; positives of
     one row that tie among each other stand in the order of the batch. So a constant score never looks like a good one,
@@ -75,9 +76,9 @@ def rank_positives(scores: Tensor, batch: RankingBatch) -> Ranks:
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The ``k`` best items of every row, best first: ``(items int64 [B, k], scores float32 or float64 [B, k])``.
 
-    Call it after ``rank_positives``, so that excluded entries are -inf: those, and the places beyond the catalogue's end,
-    are item -1 with score -inf. Items that tie at the end of a list are chosen arbitrarily, whereas ranks are pessimistic: metrics come
-    from the ranks.
+    Call it after ``rank_positives``, so that excluded entries are -inf: those, and the places beyond the catalogue's
+    end, are item -1 with score -inf. Items that tie at the end of a list are chosen arbitrarily, whereas ranks are
+    pessimistic: metrics come from the ranks.
     """
     width = min(k, scores.shape[1])
     values, items = scores.topk(width, dim=1)
@@ -103,7 +104,7 @@ def _count_candidates(batch: RankingBatch, n_rows: int, n_items: int) -> Tensor:
 
 def _count_below(scores: Tensor, rows: Tensor, positives: Tensor) -> Tensor:
     """int64 [P]: entries of the row ``rows[p]`` that are strictly below ``positives[p]``; NaN is below nothing."""
-    n_rows, n_items = scores.shape
+    n_rows = len(scores)
     if len(rows) == n_rows:  # one positive in each row: blocks of rows need no copy
         return _compare(scores, None, positives)
     per_row = torch.bincount(rows, minlength=n_rows)
@@ -117,14 +118,21 @@ def _count_below(scores: Tensor, rows: Tensor, positives: Tensor) -> Tensor:
     return below
 
 
+def _block_rows(scores: Tensor, bytes_per_item: int) -> int:
+    """How many rows of ``scores`` make one block of work."""
+    block = _BLOCK_BYTES.get(scores.device.type, _DEVICE_BLOCK_BYTES)
+    return max(1, block // (bytes_per_item * scores.shape[1]))
+
+
 def _compare(scores: Tensor, rows: Tensor | None, positives: Tensor) -> Tensor:
     """One comparison pass over a row for each positive; ``rows`` None: positive p belongs to row p."""
     n_items = scores.shape[1]
-    size = max(1, min(len(positives), _BLOCK_BYTES.get(scores.device.type, _BLOCK_BYTES["cuda"]) // (4 * n_items)))
+    size = min(len(positives), _block_rows(scores, 4))
     # 0/1 as float32 sums several times faster than bool, and exactly below 2**24 items.
-    is_below = torch.empty(size, n_items, dtype=torch.float32 if n_items < 1 << 24 else torch.float64, device=scores.device)
+    number = torch.float32 if n_items < 1 << 24 else torch.float64
+    is_below = torch.empty(size, n_items, dtype=number, device=scores.device)
     below = torch.empty(len(positives), dtype=torch.int64, device=scores.device)
-    for start in range(0, len(positives), size):
+    for start in range(0, len(positives), max(1, size)):
         stop = min(start + size, len(positives))
         block = scores[start:stop] if rows is None else scores[rows[start:stop]]
         out = is_below[: stop - start]
@@ -135,12 +143,11 @@ def _compare(scores: Tensor, rows: Tensor | None, positives: Tensor) -> Tensor:
 
 def _search(scores: Tensor, rows: Tensor, positives: Tensor) -> Tensor:
     """One sort for each row that occurs in ``rows`` (sorted), then a binary search for each positive."""
-    n_items = scores.shape[1]
-    size = max(1, _BLOCK_BYTES.get(scores.device.type, _BLOCK_BYTES["cuda"]) // (16 * n_items))  # sort: values and indices
     present, row, counts = torch.unique_consecutive(rows, return_inverse=True, return_counts=True)
     first = counts.cumsum(0) - counts
     column = torch.arange(len(rows), device=rows.device) - first[row]
     bounds = [*first.tolist(), len(rows)]
+    size = _block_rows(scores, 16)  # a sort holds values and int64 indices
     below = []
     for start in range(0, len(present), size):
         stop = min(start + size, len(present))

@@ -22,8 +22,8 @@ def stratify(
 ) -> pl.DataFrame:
     """Average the pairs of one split within strata.
 
-    The averages are micro-averages: every pair weighs the same, unlike in the means over users of ``RankingMetrics``. For a
-    single pair recall@K is 1 if its rank is at most K, and ndcg@K is 1 / log2(rank + 1) if it is, else 0.
+    The averages are micro-averages: every pair weighs the same, unlike in the means over users of ``RankingMetrics``.
+    For a single pair recall@K is 1 if its rank is at most K, and ndcg@K is 1 / log2(rank + 1) if it is, else 0.
 
     Groups and their strata:
 
@@ -40,7 +40,8 @@ def stratify(
         item_counts, user_counts: int [n_items], [n_users], training interactions.
 
     Returns:
-        One row per stratum and metric: group, stratum, metric, value (Float64), n (pairs, Int64). Empty strata have no row.
+        One row per stratum and metric: group, stratum, metric, value (Float64), n (pairs, Int64). Empty strata have no
+        row.
     """
     pairs = ranks.filter(pl.col("split") == split)
     users, items = pairs["user"].to_numpy(), pairs["item"].to_numpy()
@@ -59,9 +60,7 @@ def stratify(
         .group_by("stratum")
         .agg(*values, n=pl.len().cast(pl.Int64))
         .sort("stratum")
-        .with_columns(
-            group=pl.lit(group), stratum=pl.col("stratum").replace_strict(dict(enumerate(names)), return_dtype=pl.String)
-        )
+        .with_columns(group=pl.lit(group), stratum=pl.lit(pl.Series(names, dtype=pl.String)).gather(pl.col("stratum")))
         .unpivot(index=["group", "stratum", "n"], variable_name="metric", value_name="value")
         for group, (codes, names) in groups.items()
     ]
@@ -70,19 +69,11 @@ def stratify(
 
 def _by_modalities(visible: np.ndarray, modalities: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Stratum code of each pair and the strata's names, the fullest item first."""
-    n_modalities = len(modalities)
-    patterns = [
-        [m for m in range(n_modalities) if code >> m & 1] for code in sorted(range(1 << n_modalities), key=_fullest_first)
-    ]
-    position = np.empty(1 << n_modalities, dtype=np.int64)
-    for place, present in enumerate(patterns):
-        position[sum(1 << m for m in present)] = place
-    code = visible.astype(np.int64) @ (1 << np.arange(n_modalities, dtype=np.int64))
-    return position[code], ["+".join(modalities[m] for m in present) or "none" for present in patterns]
-
-
-def _fullest_first(code: int) -> tuple[int, int]:
-    return -code.bit_count(), code
+    bits = range(len(modalities))
+    patterns = sorted(range(1 << len(modalities)), key=lambda pattern: (-pattern.bit_count(), pattern))
+    names = ["+".join(modalities[m] for m in bits if pattern >> m & 1) or "none" for pattern in patterns]
+    place = np.argsort(patterns)
+    return place[visible.astype(np.int64) @ (1 << np.arange(len(modalities), dtype=np.int64))], names
 
 
 def _by_activity(user_counts: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, list[str]]:

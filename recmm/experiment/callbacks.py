@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from recmm.data.atomic import replace_atomically
 from recmm.experiment.records import Record
 from recmm.experiment.tables import RankingTables
-from recmm.models.base import RankedBatch, Recommender
+from recmm.models.base import RankedBatch
 
 
 class EarlyStopping(LightningEarlyStopping):
@@ -85,7 +85,7 @@ class Checkpoints(CheckpointBase):
 
     def _save(self, trainer: pl.Trainer, improved: bool) -> None:
         fresh = self.record.checkpoint("fresh")
-        trainer.save_checkpoint(fresh)
+        trainer.save_checkpoint(fresh, weights_only=False)  # optimisers and loops too
         if improved and trainer.is_global_zero:
             place_copy(fresh, self.record.checkpoint("best"))
         if trainer.is_global_zero:
@@ -115,12 +115,12 @@ class KeepRankings(Callback):
         self.tables = tables
 
     def on_validation_batch_end(
-        self, trainer: pl.Trainer, pl_module: Recommender, outputs: Any, batch: Any, batch_idx: int, *_: Any
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         if isinstance(outputs, RankedBatch):
             self.tables.add("val", outputs)
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: Recommender, outputs: Any, batch: Any, batch_idx: int, *_: Any
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         self.tables.add("test", outputs)

@@ -32,7 +32,7 @@ from omegaconf.errors import (
 
 from recmm.errors import ConfigError
 from recmm.experiment.constructors import check_node, check_type, keywords_of, suggestion
-from recmm.experiment.identity import register_resolvers
+from recmm.experiment.identity import register_resolvers, without_hydra
 from recmm.experiment.schema import RunConfig, register_schema
 
 CONFIG_NAME = "train"
@@ -43,8 +43,8 @@ _ENTRY_GROUPS = ("callbacks", "logger")  # any number of named constructors
 def check(cfg: DictConfig) -> None:
     """Raise ConfigError, a sentence with key and nearest valid one, unless a run can be built from ``cfg``."""
     try:
-        own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
-        typed = OmegaConf.merge(OmegaConf.structured(RunConfig), own)
+        own = OmegaConf.to_container(without_hydra(cfg))
+        typed = OmegaConf.merge(OmegaConf.structured(RunConfig), own)  # Hydra lets `+key=value` past the types
         values: Any = OmegaConf.to_container(typed, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(_explain_key(error)) from error
@@ -88,7 +88,7 @@ def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
                 yield cfg
                 return
             for job in _expand(master, loader):
-                cfg = loader.load_sweep_config(master, list(job))
+                cfg = loader.load_sweep_config(master, job)
                 try:
                     _refuse_unknown_settings(cfg, loader)
                     check(cfg)
@@ -125,12 +125,13 @@ def without_null_groups(overrides: Iterable[str], loader: ConfigLoaderImpl) -> l
     return result
 
 
-def _expand(master: DictConfig, loader: ConfigLoaderImpl) -> list[Sequence[str]]:
+def _expand(master: DictConfig, loader: ConfigLoaderImpl) -> list[list[str]]:
     """The overrides of every job; for sweepers other than the basic one, of jobs that cover every listed value."""
     sweeper = master.hydra.sweeper
     params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=loader)
-    overrides = parser.parse_overrides(params + OmegaConf.to_container(master.hydra.overrides.task))
+    arguments: Any = OmegaConf.to_container(master.hydra.overrides.task)
+    overrides = parser.parse_overrides(params + arguments)
     if str(sweeper._target_).endswith(".BasicSweeper"):
         return BasicSweeper.split_arguments(overrides, None)[0]
     lists = [_values(override) for override in {o.get_key_element(): o for o in overrides}.values()]
@@ -150,8 +151,8 @@ def _values(override: Override) -> list[str]:
 
 def _refuse_unknown_settings(cfg: DictConfig, loader: ConfigLoaderImpl) -> None:
     """The group is optional in the defaults list, so Hydra passes over a choice that does not exist."""
-    overrides = list(cfg.hydra.overrides.task)
-    if any(str(override).startswith("settings=") for override in overrides):
+    overrides: Any = OmegaConf.to_container(cfg.hydra.overrides.task)
+    if any(override.startswith("settings=") for override in overrides):
         choice = cfg.hydra.runtime.choices.settings
         valid = loader.get_group_options("settings", config_name=cfg.hydra.job.config_name, overrides=overrides)
         if choice not in valid:
@@ -192,14 +193,19 @@ def _explain(error: BaseException) -> str:
     chain: list[BaseException] = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
+    if text.startswith("Ambiguous value for argument"):
+        return (
+            f"{text.split(chr(39))[1]} lists several values: add -m to run one job for each, or write key=[a,b] for a "
+            "list, or quote the value."
+        )
     if isinstance(error, OverrideParseException):
         return f"The argument {error.override} cannot be read: {error.message.splitlines()[0]}."
     for link in chain:
         if isinstance(link, MissingConfigException) and link.missing_cfg_file and link.options:
-            group, _, choice = link.missing_cfg_file.rpartition("/")
+            group, choice = re.findall(r"((?:hydra/)?[^/]+)/(.+)", link.missing_cfg_file)[0]
             return f"{group}={choice}: there is no such choice{suggestion(choice, link.options)}"
     for link in chain:
-        if isinstance(link, OmegaConfBaseException) and (link.full_key or link.key is not None):
+        if isinstance(link, OmegaConfBaseException) and (link.full_key or link.key) not in (None, "", "_dummy_"):
             file = re.match(r"In '(?P<path>[^']+)'", text)
             return (f"In {file['path']}.yaml: " if file else "") + _explain_key(link)
     return text
@@ -220,7 +226,7 @@ def _nearest(key: str, path: str, parent: Any) -> str:
     if not isinstance(parent, DictConfig):
         return "."
     siblings = {str(name) for name in parent}
-    parameters = keywords_of(parent._get_node("_target_")._value()) if "_target_" in parent else set()
+    parameters = keywords_of(OmegaConf.select(parent, "_target_")) if "_target_" in parent else set()
     if key in parameters - siblings:
         return f" in the YAML file, but the constructor takes it: write +{path}=..."
     root: Any = OmegaConf.to_container(parent._get_root(), resolve=False)

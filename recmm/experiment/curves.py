@@ -8,7 +8,7 @@ from recmm.data.atomic import atomic_file
 
 matplotlib.use("Agg")  # no screen is needed
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 
 def draw_curves(history: list[dict[str, float]], monitor: str, best_epoch: int, title: str, path: Path) -> None:

@@ -13,7 +13,6 @@ from recmm import RESULTS_VERSION
 
 # Paths, logging, hardware, progress and the handling of the record change no number.
 _LEFT_OUT = (
-    "hydra",
     "paths",
     "logger",
     "ckpt",
@@ -54,8 +53,13 @@ def signature(cfg: DictConfig, data_digest: str, split_name: str, uses_modalitie
 
 
 def config_hash(cfg: DictConfig) -> str:
-    """8 hex digits of the configuration alone, known before any data is read; for folder names."""
-    return _digest(_flatten(_resolved(cfg), _LEFT_OUT))[:8]
+    """8 hex digits of the configuration alone, known before any data is read; for folder names.
+
+    As no data digest tells two folders of data apart here, the folder counts as it is written in the configuration.
+    """
+    flat = _flatten(_resolved(cfg), _LEFT_OUT)
+    written: Any = OmegaConf.to_container(cfg.dataset, resolve=False)
+    return _digest(flat | {"dataset.folder": written.get("folder")})[:8]
 
 
 def run_name(cfg: DictConfig) -> str:
@@ -80,15 +84,19 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("recmm.run_name", lambda *, _root_: run_name(_root_), replace=True)
 
 
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """A copy without Hydra's own node, whose folder names depend on the rest."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
 def _resolved(cfg: DictConfig) -> dict[str, Any]:
-    own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])  # Hydra's node names folders by this hash
-    return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]
+    return OmegaConf.to_container(without_hydra(cfg), resolve=True)  # type: ignore[return-value]
 
 
 def _flatten(value: Any, left_out: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
     if prefix in left_out:
         return {}
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         result: dict[str, Any] = {}
         for key, inner in value.items():
             result |= _flatten(inner, left_out, f"{prefix}.{key}" if prefix else str(key))

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
@@ -85,7 +86,7 @@ def _own(error: BaseException | None) -> RecmmError | None:
     return error
 
 
-def _leave(error: RecmmError) -> None:
+def _leave(error: RecmmError) -> NoReturn:
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
     print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -86,7 +86,9 @@ def open_record(
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(f"Another run is writing to {folder}. Wait for it, or give this one another hydra.run.dir.") from None
+        raise RunError(
+            f"Another run is writing to {folder}. Wait for it, or give this one another hydra.run.dir."
+        ) from None
     handler = logging.FileHandler(folder / "train.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     try:
@@ -205,7 +207,8 @@ def git_state() -> dict[str, Any]:
         return {}
 
     def git(*arguments: str) -> str:
-        return subprocess.run(("git", "-C", str(root), *arguments), capture_output=True, text=True).stdout.strip()
+        command = ("git", "-C", str(root), *arguments)
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
     return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
 

@@ -48,10 +48,11 @@ def train(cfg: DictConfig) -> float:
         imputer=build(cfg.imputer),
         evaluation=EvaluationSettings(**cfg.eval),
     )
+    method: Any = get_class(cfg.model._target_)
     about = {
         "data_digest": datamodule.dataset.digest,
         "split_name": datamodule.dataset.split.name,
-        "uses_modalities": get_class(cfg.model._target_).uses_modalities,
+        "uses_modalities": method.uses_modalities,
     }
     with open_record(
         folder,
@@ -118,11 +119,13 @@ def _execute(cfg: DictConfig, record: Record, datamodule: MultimodalDataModule, 
             trainer.fit(model, datamodule, ckpt_path=record.resume_from, weights_only=True)
             best = torch.load(record.checkpoint("best"), map_location="cpu", weights_only=True)
             model.load_state_dict(best["state_dict"])
-        metrics = trainer.validate(model, datamodule, verbose=False)[0]
+        metrics = dict(trainer.validate(model, datamodule, verbose=False)[0])
         if model.trained and abs(metrics[monitor] - checkpoints.best_score) > 1e-6:
-            log.warning("%s is %.6f with the best checkpoint, was %.6f", monitor, metrics[monitor], checkpoints.best_score)
+            log.warning(
+                "%s is %.6f with the best checkpoint, was %.6f", monitor, metrics[monitor], checkpoints.best_score
+            )
         if not model.trained:
-            trainer.save_checkpoint(record.checkpoint("best"))
+            trainer.save_checkpoint(record.checkpoint("best"), weights_only=False)
         metrics |= trainer.test(model, datamodule, verbose=False)[0]
         _complete(record, datamodule, tables, checkpoints, metrics)
         failed = False
@@ -180,7 +183,9 @@ def _complete(
     )
     if checkpoints.history:
         title = f"{record.result['model']} on {record.result['dataset']}, missing {record.result['missing']}"
-        draw_curves(checkpoints.history, checkpoints.monitor, checkpoints.best_epoch, title, record.folder / "curves.png")
+        draw_curves(
+            checkpoints.history, checkpoints.monitor, checkpoints.best_epoch, title, record.folder / "curves.png"
+        )
     record.update(
         **metrics,
         best_epoch=checkpoints.best_epoch,

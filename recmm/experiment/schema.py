@@ -20,7 +20,7 @@ def _at_least(minimum: float) -> Any:
     return field(metadata={"minimum": minimum})
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EvalConfig:
     """What is ranked, and in chunks of which size."""
 
@@ -29,7 +29,7 @@ class EvalConfig:
     memory_mb: int = _at_least(1)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainerConfig:
     """What the Lightning trainer is told."""
 
@@ -45,7 +45,7 @@ class TrainerConfig:
     progress: bool
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PathsConfig:
     """Where data is read and records are written."""
 
@@ -53,7 +53,7 @@ class PathsConfig:
     output: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RunConfig:
     """One run."""
 

@@ -20,9 +20,7 @@ class RankingTables:
     def add(self, split: str, chunk: RankedBatch) -> None:
         """Keep one chunk of ``split``, "val" or "test", on the host."""
         ranks = chunk.ranks._replace(**{name: x.cpu() for name, x in chunk.ranks._asdict().items()})
-        self._chunks[split].append(
-            RankedBatch(chunk.users.cpu(), ranks, chunk.top_items.cpu(), chunk.top_scores.cpu())
-        )
+        self._chunks[split].append(RankedBatch(chunk.users.cpu(), ranks, chunk.top_items.cpu(), chunk.top_scores.cpu()))
 
     def ranks(self) -> pl.DataFrame:
         """user, item (dense ids), split, rank (1 = first), candidates (how many items were ranked for this user)."""

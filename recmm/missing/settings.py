@@ -104,7 +104,7 @@ class Full(Natural):
 
 @dataclass(frozen=True, kw_only=True)
 class Rate(MissingSetting):
-    """CI2MG (MM 2023, section 4.1): a share of the features is missing, the same ones in all phases.
+    """CI2MG (MM 2023, section 4.2): a share of the features is missing, the same ones in all phases.
 
     Attributes:
         rate: share in [0, 1].

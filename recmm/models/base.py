@@ -208,10 +208,11 @@ class Recommender(pl.LightningModule):
         self.ranking_metrics.reset()
         self.list_metrics.reset()
 
-    def validation_step(self, batch: RankingBatch, batch_idx: int) -> RankedBatch | None:
+    # Lightning hands a step's output to the callbacks as it is; the run's record collects it there.
+    def validation_step(self, batch: RankingBatch, batch_idx: int) -> RankedBatch | None:  # type: ignore[override]
         return self._rank(batch, self.view("val"), keep=self.trainer.state.fn != "fit")
 
-    def test_step(self, batch: RankingBatch, batch_idx: int) -> RankedBatch | None:
+    def test_step(self, batch: RankingBatch, batch_idx: int) -> RankedBatch | None:  # type: ignore[override]
         return self._rank(batch, self.view("test"), keep=True)
 
     def _rank(self, batch: RankingBatch, view: ModalityView, *, keep: bool) -> RankedBatch | None:

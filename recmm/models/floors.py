@@ -15,7 +15,7 @@ class Popularity(Recommender):
     uses_modalities = False
     trained = False
 
-    def __init__(self, catalog: Catalog, *, training: Training = Training()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, catalog: Catalog, *, training: Training = Training()) -> None:
         super().__init__(catalog, training)
         self.register_buffer("counts", catalog.item_counts().float(), persistent=False)
 
@@ -30,7 +30,7 @@ class Random(Recommender):
     uses_modalities = False
     trained = False
 
-    def __init__(self, catalog: Catalog, *, dim: int = 64, training: Training = Training()) -> None:  # noqa: B008
+    def __init__(self, catalog: Catalog, *, dim: int = 64, training: Training = Training()) -> None:
         super().__init__(catalog, training)
         generator = torch.Generator().manual_seed(derive(training.seed, 0, "random scores"))
         for name, n_rows in (("users", catalog.n_users), ("items", catalog.n_items)):

@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
@@ -19,12 +18,9 @@ from recmm.graph import symmetric_adjacency
 from recmm.losses import bpr, gradient_variance, irmv1_penalty, loss_variance, pairwise_info_nce, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender, Stateful, Training
-from recmm.nn.club import ConditionalGaussian, club_bound, fit_conditionals, log_likelihood
+from recmm.nn.club import Conditionals
 from recmm.nn.fusion import MaskedFusion, nonempty_masks
 from recmm.nn.propagation import propagate
-
-CLUB_STEPS, CLUB_ROWS, CLUB_LR = 10, 2048, 1e-4
-"""How the conditionals of Eq. 14 are fitted before every epoch: Adam steps, items in each, learning rate."""
 
 
 class ItemContent(NamedTuple):
@@ -53,8 +49,8 @@ class I3MRec(Recommender):
         fusion_detach: I8, no gradient from the fusion into the encoders.
         rec_user: I10, the user of Eq. 12: "sum" is E_u + mean over m of e_u^m, "id" E_u alone.
         pcon_pairs, pcon_neg: I11, I12, see ``pairwise_info_nce``.
-        pcon_scale: I13, "mean" over pairs with alpha rescaled to 7/6 alpha times the number of all ordered pairs, so that
-            alpha means the same however many pairs are taken; "sum" as printed; "code" 7/6 of the sum.
+        pcon_scale: I13, "mean" over pairs with alpha rescaled to 7/6 alpha times the number of all ordered pairs, so
+            that alpha means the same however many pairs are taken; "sum" as printed; "code" 7/6 of the sum.
         pcon_unique: every item of a batch is one row of Eq. 13; otherwise repetitions are each other's negatives.
         comp: I15, "club_x" bounds I(x; z), "club_e" I(e; z) given the encoders, "printed" is Eq. 14 to the letter.
         club_target: I16, the conditionals are fitted to z or to the projected features.
@@ -106,36 +102,35 @@ class I3MRec(Recommender):
         use_avail: bool = False,
         zero_proj: bool = False,
         reg: Literal["emb", "adam_wd"] = "emb",
-        training: Training = Training(),  # noqa: B008 (frozen)
+        training: Training = Training(),
     ) -> None:
         _check(locals())
         super().__init__(catalog, training)
-        self.alpha, self.beta, self.delta, self.final_l2 = alpha, beta, delta, final_l2 if reg == "emb" else 0.0
-        self.n_layers, self.temperature = n_layers, temperature
-        self.proj_act, self.norm0, self.zero_proj, self.use_avail = proj_act, norm0, zero_proj, use_avail
-        self.env_user, self.rec_user, self.irm_reduce, self.irm = env_user, rec_user, irm_reduce, irm
-        self.n_masks, self.fusion_detach = n_masks if mask_mode == "sampled" else None, fusion_detach
-        self.pcon_pairs, self.pcon_neg, self.pcon_scale, self.pcon_unique = pcon_pairs, pcon_neg, pcon_scale, pcon_unique
-        self.comp, self.club_target, self.club_in_main = comp if beta else "none", club_target, club_in_main
-        self.club_squash, self.club_missing = club_squash, club_missing
+        self.n_layers, self.proj_act, self.norm0, self.zero_proj = n_layers, proj_act, norm0, zero_proj
+        self.irm, self.irm_reduce, self.delta = irm, irm_reduce, delta
+        self.env_user, self.rec_user = env_user, rec_user
+        self.fusion_detach, self.use_avail = fusion_detach, use_avail
+        self.alpha, self.temperature, self.n_masks = alpha, temperature, n_masks if mask_mode == "sampled" else None
+        self.pcon_pairs, self.pcon_neg = pcon_pairs, pcon_neg
+        self.pcon_scale, self.pcon_unique = pcon_scale, pcon_unique
+        self.beta, self.comp, self.club_target, self.club_missing = beta, comp, club_target, club_missing
+        self.club_in_main = club_in_main
+        self.final_l2 = final_l2 if reg == "emb" else 0.0
 
         widths = list(catalog.dims.values())
+        self.n_modalities = len(widths)
         self.adjacency = symmetric_adjacency(catalog)
         self.user_table = nn.Parameter(torch.randn(catalog.n_users, dim) * 0.1)  # E
         self.projectors = nn.ModuleList(nn.Linear(width, dim) for width in widths)  # W_m, b_m
-        self.fusion = MaskedFusion(len(widths), dim, pooling=fusion_in, dropout=dropout)
+        self.fusion = MaskedFusion(len(widths), dim, pooling=fusion_in, dropout=dropout)  # h
         self.register_buffer("masks", nonempty_masks(len(widths)), persistent=False)
         self.masks: Tensor
-
-        # q(z | x^m) and q(z | e^m), as far as Eq. 14 is read to need them: first those on x, then those on e.
-        on_x, on_e = self.comp in ("club_x", "printed"), self.comp in ("club_e", "printed")
-        self.conditionals = nn.ModuleList(
-            ConditionalGaussian(width, dim) for width in widths * on_x + [dim] * len(widths) * on_e
-        )
-        self.club_optimizers: dict[str, Any] = {}
-        if self.conditionals:
-            adam = torch.optim.Adam(self.conditionals.parameters(), lr=CLUB_LR)
-            self.club_optimizers = {"club": adam} | ({"club_plateau": ReduceLROnPlateau(adam)} if club_plateau else {})
+        self.conditionals: Conditionals | None = None
+        if comp != "none" and beta > 0:  # q(z | x^m), then q(z | e^m), as far as Eq. 14 is read to need them
+            conditions = {"club_x": widths, "club_e": [dim] * len(widths), "printed": widths + [dim] * len(widths)}
+            self.conditionals = Conditionals(
+                conditions[comp], dim, squash=club_squash, frozen=not club_in_main, plateau=club_plateau
+            )
 
     def prepare(self, view: ModalityView) -> ItemContent:
         return ItemContent([F.normalize(view.features[m]) for m in self.catalog.modalities], view.mask.float())
@@ -152,10 +147,10 @@ class I3MRec(Recommender):
         items = torch.stack(self.project(content), 1)
         if self.zero_proj:
             items = items * content.available[..., None]
-        users = self.user_table
+        users: Tensor = self.user_table
         if self.norm0:
             items, users = F.normalize(items, dim=2), F.normalize(users)
-        layer0 = torch.cat([users.repeat(1, items.shape[1]), items.flatten(1)])
+        layer0 = torch.cat([users.repeat(1, self.n_modalities), items.flatten(1)])
         return propagate(self.adjacency, layer0, self.n_layers)
 
     # ------------------------------------------------------------------ 4.2.1 missing-aware fusion
@@ -165,15 +160,19 @@ class I3MRec(Recommender):
         items = items.detach() if self.fusion_detach else items
         return self.fusion(items, masks, available if self.use_avail else None, drop=drop)
 
-    def represent(self, view: ModalityView) -> Embeddings:
-        content = self.prepared(view)
-        users, items = self.encode(content).unflatten(1, (-1, self.user_table.shape[1])).split(self._sizes())
-        z = self.fuse(items, content.available, self.masks[-1:], drop=False)[0]
-        return Embeddings(self.ranking_user(self.user_table, users), z)
-
     def ranking_user(self, ids: Tensor, by_modality: Tensor) -> Tensor:
-        """The user of Eq. 12 from E_u [n, d] and e_u^m [n, M, d]."""
+        """The user of Eq. 12, from E_u [n, d] and e_u^m [n, M, d]."""
         return ids + by_modality.mean(1) if self.rec_user == "sum" else ids
+
+    def represent(self, view: ModalityView) -> Embeddings:
+        content, n_users = self.prepared(view), self.catalog.n_users
+        nodes = self.by_modality(self.encode(content))
+        z = self.fuse(nodes[n_users:], content.available, self.masks[-1:], drop=False)[0]
+        return Embeddings(self.ranking_user(self.user_table, nodes[:n_users]), z)
+
+    def by_modality(self, nodes: Tensor) -> Tensor:
+        """[n, M * d] -> [n, M, d]."""
+        return nodes.unflatten(1, (self.n_modalities, -1))
 
     # ------------------------------------------------------------------ the objective, Eq. 15
 
@@ -181,8 +180,7 @@ class I3MRec(Recommender):
         content, shift = self.prepared(view), self.catalog.n_users
         nodes = self.encode(content)
         wanted = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
-        rows = nodes.index_select(0, wanted).unflatten(1, (-1, self.user_table.shape[1]))
-        e_u, e_i, e_j = rows.chunk(3)  # [B, M, d] each
+        e_u, e_i, e_j = self.by_modality(nodes.index_select(0, wanted)).chunk(3)  # [B, M, d] each
         ids = self.user_table.index_select(0, batch.users)
         terms: dict[str, Tensor] = {}
 
@@ -201,10 +199,12 @@ class I3MRec(Recommender):
         terms["ranking"] = bpr((user * z_i).sum(1), (user * z_j).sum(1))  # Eq. 12
         if self.alpha:
             i = torch.unique(batch.positives) if self.pcon_unique else batch.positives
-            items = nodes.index_select(0, shift + i).unflatten(1, e_i.shape[1:])
+            items = self.by_modality(nodes.index_select(0, shift + i))
             terms["consistency"] = self.alpha * self.consistency(items, available[i])  # Eq. 13
-        if self.conditionals:
-            terms["compression"] = self.beta * self.compression(content, batch.positives, e_i, z_i)  # Eq. 14
+        if self.conditionals is not None:
+            terms["compression"] = self.beta * self.compression(  # Eq. 14
+                self.conditionals, content, batch.positives, e_i, z_i
+            )
         if self.final_l2:
             size = self.training_settings.batch_size  # the configured one, also for a short last batch
             terms["final_l2"] = self.final_l2 * squared_l2(user, z_i, z_j, batch_size=size)
@@ -230,68 +230,47 @@ class I3MRec(Recommender):
         n_pairs = len(masks) * (len(masks) - 1) // (1 if self.pcon_pairs == "ordered" else 2)
         return total / n_pairs * (7 / 6 * n_all * (n_all - 1))
 
-    def compression(self, content: ItemContent, items: Tensor, e: Tensor, z: Tensor) -> Tensor:
-        """L_comp, Eq. 14: items int64 [B] with their e^m [B, M, d] and z [B, d]."""
-        conditions, n_modalities, terms = self.conditions(content, items, e), e.shape[1], []
-        z = z.sigmoid() if self.club_squash else z
-        for m in range(n_modalities):
-            rows = self.club_items(content.available[items, m])
-            if len(rows) < 2:  # nothing to shuffle
-                continue
-            with torch.set_grad_enabled(self.club_in_main and torch.is_grad_enabled()):  # frozen
-                q = [net(c[rows]) for net, c in list(zip(self.conditionals, conditions, strict=True))[m::n_modalities]]
-            if self.comp == "printed":
-                on_x, on_e = (log_likelihood(*parameters, z[rows]) / 2 for parameters in q)
-                terms.append(on_e - on_x)
-            else:
-                terms.append(club_bound(*q[0], z[rows], torch.randperm(len(rows), device=z.device)))
-        return torch.stack(terms).sum() / n_modalities if terms else z.new_zeros(())
+    def compression(self, q: Conditionals, content: ItemContent, items: Tensor, e: Tensor, z: Tensor) -> Tensor:
+        """L_comp, Eq. 14, from items int64 [B] with their e^m [B, M, d] and z [B, d]."""
+        conditions, targets = self.conditioned(content, items, e, [z] * self.n_modalities)
+        if self.comp != "printed":
+            return q.bounds(conditions, targets).mean()
+        on_x, on_e = q.log_likelihoods(conditions, targets).chunk(2)
+        return (on_e - on_x).mean()
 
     # ------------------------------------------------------------------ the conditionals q of Eq. 14
 
-    def conditions(self, content: ItemContent, items: Tensor | slice, e: Tensor) -> list[Tensor]:
-        """What the conditionals are conditioned on, in their order: rows of x^m, or e^m without gradient."""
-        x = [raw[items] for raw in content.raw] if self.comp != "club_e" else []
-        x += list(e.detach().unbind(1)) if self.comp != "club_x" else []
-        return [c.sigmoid() for c in x] if self.club_squash else x
-
-    def club_items(self, available: Tensor) -> Tensor:
-        """Rows that take part in a modality's bound, from its availability [n]."""
-        return (available if self.club_missing == "exclude" else torch.ones_like(available)).nonzero()[:, 0]
+    def conditioned(
+        self, content: ItemContent, items: Tensor | slice, e: Tensor, targets: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """What each q is conditioned on, rows of x^m or of e^m, and its target rows, of the items that take part."""
+        conditions = [raw[items] for raw in content.raw] if self.comp != "club_e" else []
+        conditions += list(e.detach().unbind(1)) if self.comp != "club_x" else []
+        targets = targets * (len(conditions) // self.n_modalities)
+        if self.club_missing == "exclude":
+            rows = [column.nonzero()[:, 0] for column in content.available[items].unbind(1)]
+            rows *= len(conditions) // self.n_modalities
+            conditions = [c[kept] for c, kept in zip(conditions, rows, strict=True)]
+            targets = [t[kept] for t, kept in zip(targets, rows, strict=True)]
+        return conditions, targets
 
     def start_epoch(self, epoch: int, view: ModalityView) -> None:
-        """Fits the conditionals on all items, with nothing else trained and without dropout."""
-        if not self.conditionals:
+        """Fits the conditionals on the whole catalogue, without dropout and with nothing else trained."""
+        if self.conditionals is None:
             return
         content = self.prepared(view)
         with torch.no_grad():
-            items = self.encode(content)[self.catalog.n_users :].unflatten(1, (-1, self.user_table.shape[1]))
-            conditions = self.conditions(content, slice(None), items)
-            n_modalities = items.shape[1]
+            items = self.by_modality(self.encode(content)[self.catalog.n_users :])
             z = self.fuse(items, content.available, self.masks[-1:], drop=False)[0]
-            targets = self.project(content) if self.club_target == "proj" else [z] * n_modalities
-            targets = [t.sigmoid() for t in targets] if self.club_squash else targets
-        rows = [self.club_items(content.available[:, m]) for m in range(n_modalities)]
-        likelihood = fit_conditionals(
-            list(self.conditionals),  # type: ignore[arg-type]
-            [c[rows[k % n_modalities]] for k, c in enumerate(conditions)],
-            [targets[k % n_modalities][rows[k % n_modalities]] for k in range(len(conditions))],
-            self.club_optimizers["club"],
-            steps=CLUB_STEPS,
-            n_rows=CLUB_ROWS,
-        )
-        if "club_plateau" in self.club_optimizers:
-            self.club_optimizers["club_plateau"].step(-likelihood)
+            targets = self.project(content) if self.club_target == "proj" else [z] * self.n_modalities
+        self.conditionals.fit(*self.conditioned(content, slice(None), items, targets))
 
     def main_parameters(self) -> Iterable[nn.Parameter]:
-        own = () if self.club_in_main else tuple(self.conditionals.parameters())
+        own = [] if self.conditionals is None or self.club_in_main else list(self.conditionals.parameters())
         return [p for p in self.parameters() if not any(p is q for q in own)]
 
     def side_optimizers(self) -> dict[str, Stateful]:
-        return self.club_optimizers
-
-    def _sizes(self) -> list[int]:
-        return [self.catalog.n_users, self.catalog.n_items]
+        return {} if self.conditionals is None else self.conditionals.optimizers()
 
 
 def _check(values: dict[str, Any]) -> None:

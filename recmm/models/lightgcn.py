@@ -34,7 +34,7 @@ class LightGCN(Recommender):
         n_layers: int = 2,
         ego_l2: float = 1e-4,
         init: Literal["xavier", "normal"] = "xavier",
-        training: Training = Training(),  # noqa: B008 (frozen)
+        training: Training = Training(),
     ) -> None:
         super().__init__(catalog, training)
         self.n_layers, self.ego_l2 = n_layers, ego_l2

@@ -27,7 +27,7 @@ class MFBPR(Recommender):
         *,
         dim: int = 64,
         frobenius: float = 0.1,
-        training: Training = Training(),  # noqa: B008 (frozen)
+        training: Training = Training(),
     ) -> None:
         super().__init__(catalog, training)
         self.frobenius = frobenius

@@ -1,7 +1,14 @@
 """CLUB: a sampled upper bound of mutual information that can be minimised (Cheng et al., ICML 2020; methods.md B14)."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+Gaussian = tuple[Tensor, Tensor]
+"""Mean and log-variance, [n, d] each, of n diagonal Gaussians."""
 
 
 class ConditionalGaussian(nn.Module):
@@ -18,58 +25,103 @@ class ConditionalGaussian(nn.Module):
         self.mean = nn.Sequential(nn.Linear(x_dim, hidden), nn.ReLU(), nn.Linear(hidden, z_dim))
         self.log_variance = nn.Sequential(nn.Linear(x_dim, hidden), nn.ReLU(), nn.Linear(hidden, z_dim), nn.Tanh())
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance, [n, x_dim] -> [n, z_dim] each."""
+    def forward(self, x: Tensor) -> Gaussian:
+        """[n, x_dim] -> mean and log-variance, [n, z_dim] each."""
         return self.mean(x), self.log_variance(x)
 
 
-def log_likelihood(mean: Tensor, log_variance: Tensor, z: Tensor) -> Tensor:
-    """Mean over rows of twice log N(z; mean, exp(log_variance)), without its constant; all [n, d] -> scalar."""
+def log_likelihood(q: Gaussian, z: Tensor) -> Tensor:
+    """Twice the mean over rows of log q(z_i | x_i), without its constant; z [n, d] -> scalar."""
+    mean, log_variance = q
     return -((mean - z).square() * (-log_variance).exp() + log_variance).sum(1).mean()
 
 
-def club_bound(mean: Tensor, log_variance: Tensor, z: Tensor, permutation: Tensor) -> Tensor:
-    """CLUB-sample: mean over rows of log q(z_i | x_i) - log q(z_pi(i) | x_i); all [n, d] -> scalar.
+def club_bound(q: Gaussian, z: Tensor, permutation: Tensor) -> Tensor:
+    """CLUB-sample: mean over rows of log q(z_i | x_i) - log q(z_pi(i) | x_i); z [n, d] -> scalar.
 
     An upper bound of I(x; z) if q is close to p(z | x); 0 under the identity permutation.
     """
-    shuffled = z[permutation]
-    difference = (mean - shuffled).square() - (mean - z).square()
+    mean, log_variance = q
+    difference = (mean - z[permutation]).square() - (mean - z).square()
     return (difference * (-log_variance).exp()).sum(1).mean() / 2
 
 
-def fit_conditionals(
-    networks: list[ConditionalGaussian],
-    conditions: list[Tensor],
-    targets: list[Tensor],
-    optimizer: torch.optim.Optimizer,
-    *,
-    steps: int,
-    n_rows: int,
-) -> float:
-    """Maximise the likelihood of each network on its own (condition, target) rows; nothing else is trained.
-
-    Every step draws ``n_rows`` rows without replacement for each network, from torch's global generator. A network with
-    no rows is left alone.
+class Conditionals(nn.Module):
+    """Several q(z | x), the optimiser that fits them, and the estimates of information that they allow.
 
     Args:
-        conditions, targets: [n, x_dim] and [n, z_dim] for each network, without gradients; n may differ between networks.
-
-    Returns:
-        Mean over networks and steps of the log-likelihood, 0 if nothing could be fitted.
+        widths: width of the condition of each network.
+        z_dim: width of the target.
+        squash: a sigmoid on conditions and targets.
+        frozen: estimates send no gradient into the networks, only into the target.
+        plateau: the learning rate falls when the likelihood no longer rises (ReduceLROnPlateau).
+        steps, n_rows, lr: of one ``fit``: Adam steps, rows in each, learning rate.
     """
-    triples = [t for t in zip(networks, conditions, targets, strict=True) if len(t[1])]
-    if not triples:
-        return 0.0
-    total = torch.zeros((), device=conditions[0].device)
-    for _ in range(steps):
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        z_dim: int,
+        *,
+        squash: bool = True,
+        frozen: bool = True,
+        plateau: bool = False,
+        steps: int = 10,
+        n_rows: int = 2048,
+        lr: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(ConditionalGaussian(width, z_dim) for width in widths)
+        self.squash, self.frozen, self.steps, self.n_rows = squash, frozen, steps, n_rows
+        self.adam = torch.optim.Adam(self.networks.parameters(), lr=lr)
+        self.plateau = ReduceLROnPlateau(self.adam) if plateau else None
+
+    def fit(self, conditions: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+        """Maximise each network's likelihood of its own rows, [n, width] and [n, z_dim], both without gradient.
+
+        Every step draws its rows without replacement, from torch's global generator. A network without
+        rows is left alone.
+        """
+        pairs = [p for p in zip(self.networks, conditions, targets, strict=True) if len(p[1])]
+        if not pairs:
+            return
+        likelihoods = []
+        for _ in range(self.steps):
+            values = []
+            for network, x, z in pairs:
+                rows = torch.randperm(len(x), device=x.device)[: self.n_rows]
+                values.append(log_likelihood(network(self._squashed(x[rows])), self._squashed(z[rows])))
+            self.adam.zero_grad()
+            (-torch.stack(values).sum()).backward()
+            self.adam.step()
+            likelihoods.append(torch.stack(values).detach().mean())
+        self.adam.zero_grad()  # what stays in .grad could be stepped by another optimiser
+        if self.plateau is not None:
+            self.plateau.step(-float(torch.stack(likelihoods).mean()))
+
+    def bounds(self, conditions: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+        """``club_bound`` of each network on its own rows; 0 with fewer than two, where nothing can be shuffled."""
+        return self._estimates(
+            conditions, targets, lambda q, z: club_bound(q, z, torch.randperm(len(z), device=z.device))
+        )
+
+    def log_likelihoods(self, conditions: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+        """Mean of log q(z_i | x_i), without its constant, of each network on its own rows."""
+        return self._estimates(conditions, targets, lambda q, z: log_likelihood(q, z) / 2)
+
+    def optimizers(self) -> dict[str, Any]:
+        """What a checkpoint has to hold beside the parameters: the optimiser and, if there is one, its scheduler."""
+        return {"club": self.adam} | ({} if self.plateau is None else {"club_plateau": self.plateau})
+
+    def _estimates(
+        self, conditions: Sequence[Tensor], targets: Sequence[Tensor], estimate: Callable[[Gaussian, Tensor], Tensor]
+    ) -> Tensor:
         values = []
-        for network, x, z in triples:
-            rows = torch.randperm(len(x), device=x.device)[:n_rows]
-            values.append(log_likelihood(*network(x[rows]), z[rows]))
-        optimizer.zero_grad()
-        (-torch.stack(values).sum()).backward()
-        optimizer.step()
-        total += torch.stack(values).detach().mean()
-    optimizer.zero_grad()  # what stays in .grad would be clipped or stepped by another optimiser
-    return float(total) / steps
+        for network, x, target in zip(self.networks, conditions, targets, strict=True):
+            with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
+                q = network(self._squashed(x))
+            values.append(estimate(q, self._squashed(target)) if len(x) > 1 else target.new_zeros(()))
+        return torch.stack(values)
+
+    def _squashed(self, x: Tensor) -> Tensor:
+        return x.sigmoid() if self.squash else x

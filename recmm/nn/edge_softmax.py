@@ -26,7 +26,7 @@ def edge_softmax(
         ImportError: if "scatter" is asked for and torch-scatter is not installed.
     """
     if backend == "scatter" or (backend == "auto" and find_spec("torch_scatter") is not None):
-        from torch_scatter import scatter_softmax  # noqa: PLC0415 (an extra)
+        from torch_scatter import scatter_softmax
 
         return scatter_softmax(scores, nodes, dim=0, dim_size=n_nodes)
     shape = (n_nodes, *scores.shape[1:])

@@ -1,6 +1,7 @@
 """What every method has to keep; methods are found by globbing conf/model, so a new one inherits all of this."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 from torch import Tensor
 
 from recmm.data.batches import Pairs
@@ -17,7 +18,8 @@ from recmm.data.dataset import MultimodalDataset, SplitColumns, assemble
 from recmm.data.sampling import PairBatches
 from recmm.data.synthetic import synthetic
 from recmm.datamodules.base import MultimodalDataModule
-from recmm.experiment.launch import config_folder, prepare_hydra
+from recmm.experiment.build import build as build_node
+from recmm.experiment.launch import config_folder
 from recmm.missing.imputers import Zero
 from recmm.missing.masks import Masks
 from recmm.missing.settings import Rate
@@ -42,15 +44,16 @@ def method(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def config(*overrides: str) -> Any:
-    prepare_hydra()
+@cache
+def config(override: str) -> Any:
+    """The composed configuration with one choice; composing is slow, so each is made once."""
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return compose("train", ["logger=csv", *overrides])
+        return compose("train", ["logger=csv", override])
 
 
 def build(method: str, dataset: MultimodalDataset) -> Recommender:
     seed_torch(0, 0, "initialisation")
-    return instantiate(config(f"model={method}").model, catalog=dataset.catalog(), _convert_="all")
+    return build_node(config(f"model={method}").model, catalog=dataset.catalog())
 
 
 def is_trained(method: str) -> bool:
@@ -103,7 +106,9 @@ def test_every_parameter_has_one_optimiser_and_a_step_changes_what_has_a_gradien
     assert len(trained) == len(set(trained))
     assert {id(p) for p in model.parameters()} == set(trained) | aside
     total(seeded_losses(model, first_batch(dataset), view)).backward()
-    reached = {name for name, p in model.named_parameters() if id(p) in set(trained) and p.grad is not None and p.grad.any()}
+    reached = {
+        name for name, p in model.named_parameters() if id(p) in set(trained) and p.grad is not None and p.grad.any()
+    }
     optimizer.step()
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert changed == reached and changed
@@ -158,7 +163,10 @@ def test_permuting_item_ids_permutes_scores(method: str, dataset: MultimodalData
     rows = {N_ITEMS: order, N_USERS + N_ITEMS: torch.cat([torch.arange(N_USERS), N_USERS + order])}
     state = {name: x[rows[len(x)]] if x.ndim and len(x) in rows else x for name, x in model.state_dict().items()}
     twin.load_state_dict(state)
-    full = {name: build_views(data, Rate(rate=0.0).draw(data), Zero())["train"] for name, data in (("a", dataset), ("b", other))}
+    full = {
+        name: build_views(data, Rate(rate=0.0).draw(data), Zero())["train"]
+        for name, data in (("a", dataset), ("b", other))
+    }
     torch.testing.assert_close(scores(twin, full["b"]), scores(model, full["a"])[:, order], rtol=1e-4, atol=1e-5)
 
 
@@ -187,8 +195,8 @@ def test_hidden_values_change_no_bit(method: str, dataset: MultimodalDataset) ->
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_runs_under_every_missing_setting(method: str, dataset: MultimodalDataset, setting: str) -> None:
-    cfg = config(f"model={method}", f"missing={setting}")
-    missing, imputer = (instantiate(cfg[node], _convert_="all") for node in ("missing", "imputer"))
+    cfg = config(f"missing={setting}")
+    missing, imputer = (build_node(cfg[node]) for node in ("missing", "imputer"))
     views = build_views(dataset, missing.draw(dataset), imputer)
     model = build(method, dataset)
     assert torch.isfinite(scores(model, views["test"])).all()

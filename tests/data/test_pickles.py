@@ -48,7 +48,11 @@ def test_names_of_old_releases_load_without_a_warning(tmp_path: Path) -> None:
     del state["coords"]
     matrix.__dict__.clear()
     matrix.__dict__.update(state)
-    content = pickle.dumps(matrix, 3).replace(b"scipy.sparse._coo", b"scipy.sparse.coo").replace(b"numpy._core", b"numpy.core")
+    content = (
+        pickle.dumps(matrix, 3)
+        .replace(b"scipy.sparse._coo", b"scipy.sparse.coo")
+        .replace(b"numpy._core", b"numpy.core")
+    )
     assert b"scipy.sparse.coo\n" in content
     assert b"numpy.core.multiarray\n" in content
     (tmp_path / "trnMat.pkl").write_bytes(content)
@@ -57,9 +61,11 @@ def test_names_of_old_releases_load_without_a_warning(tmp_path: Path) -> None:
         np.testing.assert_array_equal(load_sparse(tmp_path / "trnMat.pkl", ROLE).toarray(), DENSE)
 
 
-def test_big_endian_arrays_and_numpy_sizes_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [">f4", "<f2"])
+def test_other_number_types_and_numpy_sizes_load(tmp_path: Path, dtype: str) -> None:
     matrix = sp.coo_matrix(DENSE)
-    matrix.data = matrix.data.astype(">f4")
+    matrix.data = matrix.data.astype(dtype)
+    matrix.coords = tuple(axis.astype(">i4") for axis in matrix.coords)
     matrix._shape = (np.int64(3), np.int64(4))
     loaded = load_sparse(dump(tmp_path, matrix), ROLE)
     assert loaded.shape == (3, 4)
@@ -109,7 +115,7 @@ def test_other_names_of_numpy_scipy_and_python_are_refused(tmp_path: Path, value
 
 
 def test_dotted_names_do_not_reach_attributes(tmp_path: Path) -> None:
-    (tmp_path / "trnMat.pkl").write_bytes(b"\x80\x04\x8c\x05numpy\x8c\x0fndarray.tofile\x93.")
+    (tmp_path / "trnMat.pkl").write_bytes(b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.")
     with pytest.raises(UnsafePickleError, match=r"numpy\.ndarray\.tofile"):
         load_sparse(tmp_path / "trnMat.pkl", ROLE)
 
@@ -124,7 +130,8 @@ def test_a_pickle_cannot_change_the_loader(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "found"), [({"train": 1}, "type dict"), (DENSE, "dense array"), ([1, 2], "type list"), (None, "type NoneType")]
+    ("value", "found"),
+    [({"train": 1}, "type dict"), (DENSE, "dense array"), ([1, 2], "type list"), (None, "type NoneType")],
 )
 def test_other_content_is_named(tmp_path: Path, value: Any, found: str) -> None:
     with pytest.raises(DataError, match=rf"trnMat\.pkl .*holds .*{found}; expected a SciPy COO or CSR matrix"):
@@ -166,6 +173,7 @@ def test_ids_outside_the_shape_or_not_integers_are_refused(tmp_path: Path, chang
         {"indptr": np.array([0, 2, 2, 9], np.int32)},
         {"indptr": np.array([0, 2, 1, 3], np.int32)},
         {"indptr": np.array([0, 3], np.int32)},
+        {"indptr": np.array([1, 2, 2, 3], np.int32)},
         {"data": np.ones(2)},
         {"data": np.ones((3, 1))},
         {"data": "none"},
@@ -181,6 +189,34 @@ def test_matrices_that_do_not_fit_together_are_refused(tmp_path: Path, change: d
         load_sparse(dump(tmp_path, matrix), ROLE)
 
 
+def test_coordinates_of_different_lengths_are_refused(tmp_path: Path) -> None:
+    matrix = sp.coo_matrix(DENSE)
+    matrix.data = np.ones(2)
+    with pytest.raises(DataError, match="it has 3 rows, 3 columns and 2 values"):
+        load_sparse(dump(tmp_path, matrix), ROLE)
+
+
 def test_real_releases_load(real_data: Path) -> None:
     matrix = load_sparse(real_data / "tiktok" / "trnMat.pkl", ROLE)
     assert (matrix.shape, matrix.nnz) == ((9308, 6710), 59541)
+
+
+def test_a_matrix_that_python_2_pickled_loads(tmp_path: Path) -> None:
+    """Python 2 wrote an array's bytes as a plain string."""
+
+    def array(values: list[int]) -> bytes:
+        raw = np.array(values, "<i4").tobytes()
+        return (
+            b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01(K%ctcnumpy\ndtype\n(U\x02i4K\x00K\x01tR"
+            b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U%c%stb" % (len(values), len(raw), raw)
+        )
+
+    state = b"U\x06_shape(K\x02K\x03tU\x03row%sU\x03col%sU\x04data%s" % (array([0, 1]), array([2, 0]), array([200, -1]))
+    (tmp_path / "trnMat.pkl").write_bytes(b"\x80\x02cscipy.sparse.coo\ncoo_matrix\n)\x81}(" + state + b"ub.")
+    np.testing.assert_array_equal(load_sparse(tmp_path / "trnMat.pkl", ROLE).toarray(), [[0, 0, 200], [-1, 0, 0]])
+
+
+def test_the_admitted_decoder_knows_one_encoding(tmp_path: Path) -> None:
+    (tmp_path / "trnMat.pkl").write_bytes(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00utf-8\x86R.")
+    with pytest.raises(DataError, match="text in the encoding 'utf-8'"):
+        load_sparse(tmp_path / "trnMat.pkl", ROLE)

@@ -31,7 +31,10 @@ def test_negatives_are_never_in_the_history(train: Interactions, seed: int) -> N
     users = np.repeat(np.flatnonzero(sampler.n_negatives > 0), 20)
     negatives = sampler(users, np.random.default_rng(seed))
     history = set(zip(train.users.tolist(), train.items.tolist(), strict=True))
-    assert all((u, j) not in history and 0 <= j < train.n_items for u, j in zip(users.tolist(), negatives.tolist(), strict=True))
+    assert all(
+        (u, j) not in history and 0 <= j < train.n_items
+        for u, j in zip(users.tolist(), negatives.tolist(), strict=True)
+    )
 
 
 def test_negatives_are_uniform() -> None:

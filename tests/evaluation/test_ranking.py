@@ -72,7 +72,7 @@ def test_ranks_are_those_of_a_sort(problem: tuple[list[list[float]], RankingBatc
     scores, batch = problem
     with pytest.MonkeyPatch.context() as patch:  # both paths, in one block and in blocks of one row
         patch.setattr(ranking, "_DENSE_ROW", dense_row)
-        patch.setattr(ranking, "_BLOCK_BYTES", {"cpu": block, "cuda": block})
+        patch.setattr(ranking, "_BLOCK_BYTES", {"cpu": block})
         ranks = rank_positives(torch.tensor(scores), batch)
     expected, n_candidates = sorted_ranks(scores, batch)
     assert ranks.ranks.tolist() == expected

@@ -26,7 +26,9 @@ def ranks() -> pl.DataFrame:
 
 
 def value(table: pl.DataFrame, group: str, stratum: str, metric: str) -> tuple[float, int]:
-    row = table.row(by_predicate=(pl.col("group") == group) & (pl.col("stratum") == stratum) & (pl.col("metric") == metric))
+    row = table.row(
+        by_predicate=(pl.col("group") == group) & (pl.col("stratum") == stratum) & (pl.col("metric") == metric)
+    )
     return row[3], row[4]
 
 

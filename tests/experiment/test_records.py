@@ -10,7 +10,9 @@ from recmm.errors import RunError
 from recmm.experiment.records import Record, open_record, read_result
 
 
-def opened(folder: Path, *, signature: str = "aaaa", resume: bool = False, overwrite: bool = False, lr: float = 0.1) -> Any:
+def opened(
+    folder: Path, *, signature: str = "aaaa", resume: bool = False, overwrite: bool = False, lr: float = 0.1
+) -> Any:
     return open_record(
         folder, signature=signature, identity={"model.training.lr": lr}, resume=resume, overwrite=overwrite
     )
@@ -36,7 +38,8 @@ def test_a_run_is_running_until_it_says_otherwise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "expected"), [(ValueError("bad"), "failed"), (KeyboardInterrupt(), "interrupted"), (SystemExit(1), "interrupted")]
+    ("error", "expected"),
+    [(ValueError("bad"), "failed"), (KeyboardInterrupt(), "interrupted"), (SystemExit(1), "interrupted")],
 )
 def test_an_error_becomes_a_status_and_goes_on(tmp_path: Path, error: BaseException, expected: str) -> None:
     with pytest.raises(type(error)), opened(tmp_path):
@@ -56,7 +59,10 @@ def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
 def test_another_signature_is_refused_and_the_keys_are_named(tmp_path: Path) -> None:
     finish(tmp_path)
     for resume in (False, True):
-        with pytest.raises(RunError, match=r"model\.training\.lr"), opened(tmp_path, signature="bbbb", lr=0.2, resume=resume):
+        with (
+            pytest.raises(RunError, match=r"model\.training\.lr"),
+            opened(tmp_path, signature="bbbb", lr=0.2, resume=resume),
+        ):
             pass
     assert status(tmp_path) == "done"
 
@@ -97,5 +103,11 @@ def test_a_damaged_result_is_an_error_not_a_fresh_start(tmp_path: Path) -> None:
 
 
 def test_metrics_hold_every_column_that_any_epoch_has(tmp_path: Path) -> None:
-    Record(tmp_path, {}).write_metrics([{"epoch": 0, "train/loss": 1.0}, {"epoch": 1, "train/loss": 0.5, "val/recall@20": 0.25}])
-    assert (tmp_path / "metrics.csv").read_text().splitlines() == ["epoch,train/loss,val/recall@20", "0,1.0,", "1,0.5,0.25"]
+    Record(tmp_path, {}).write_metrics(
+        [{"epoch": 0, "train/loss": 1.0}, {"epoch": 1, "train/loss": 0.5, "val/recall@20": 0.25}]
+    )
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
+        "epoch,train/loss,val/recall@20",
+        "0,1.0,",
+        "1,0.5,0.25",
+    ]

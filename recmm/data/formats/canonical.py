@@ -198,8 +198,9 @@ def _manifest(path: Path) -> dict[str, Any]:
     for key, kind in KEYS.items():
         if not isinstance(manifest.get(key), kind):
             raise DataError(f"{path}: key {key!r} is {manifest.get(key)!r}; expected a value of type {kind.__name__}.")
-    if sorted(manifest["split"]) != ["name", "recipe"]:
-        raise DataError(f"{path}: key 'split' has {sorted(manifest['split'])}; expected 'name' and 'recipe'.")
+    split = manifest["split"]
+    if sorted(split) != ["name", "recipe"] or not all(isinstance(text, str) for text in split.values()):
+        raise DataError(f"{path}: key 'split' is {split}; expected text under 'name' and 'recipe'.")
     for modality in manifest["modalities"]:
         _check_name(modality, str(path))
     return manifest
