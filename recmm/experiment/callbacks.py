@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from recmm.data.atomic import replace_atomically
 from recmm.experiment.records import Record
 from recmm.experiment.tables import RankingTables
-from recmm.models.base import RankedBatch
+from recmm.models.base import RankedBatch, Recommender
 
 
 class EarlyStopping(LightningEarlyStopping):
@@ -68,12 +68,10 @@ class Checkpoints(CheckpointBase):
         self._validation_seconds = time.perf_counter() - self._validation_started
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Recommender)
         validated = self._validation_seconds > 0
-        metrics = {
-            name: float(value)
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith("train/") or (validated and name.startswith("val/"))
-        }
+        kinds = ("train/", "val/") if validated else ("train/",)
+        metrics = {name: value for kind in kinds for name, value in pl_module.results.items() if name.startswith(kind)}
         seconds = time.perf_counter() - self._epoch_started - self._validation_seconds
         timing = {"seconds/train": round(seconds, 4), "seconds/val": round(self._validation_seconds, 4)}
         self.history.append({"epoch": trainer.current_epoch, **metrics, **timing})

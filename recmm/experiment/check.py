@@ -74,7 +74,7 @@ def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
 
     The values of a sweeper that draws instead of enumerating (an interval, say) are represented by their ends.
     """
-    args = get_args_parser().parse_args(list(arguments))
+    args = get_args_parser().parse_intermixed_args(list(arguments))
     loader = config_loader(config_dir, args.config_dir)
     name, overrides = args.config_name or CONFIG_NAME, without_null_groups(args.overrides, loader)
     try:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib
+from matplotlib.ticker import MaxNLocator
 
 from recmm.data.atomic import atomic_file
 
@@ -16,14 +17,16 @@ def draw_curves(history: list[dict[str, float]], monitor: str, best_epoch: int, 
     figure, (losses, scores) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for name in (key for key in history[0] if key.startswith("train/")):
-        losses.plot(epochs, [row[name] for row in history], label=name.removeprefix("train/"))
-    losses.set(xlabel="epoch", ylabel="mean loss of the epoch", yscale="symlog", title="training")
-    losses.legend(fontsize="small")
+        losses.plot(epochs, [abs(row[name]) for row in history], label=name.removeprefix("train/"))
+    losses.set(xlabel="epoch", ylabel="|mean of the epoch|", yscale="log", title="loss terms in training")
+    losses.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     validated = [(row["epoch"], row[monitor]) for row in history if row.get(monitor) is not None]
     scores.plot(*zip(*validated, strict=True), marker=".")
     scores.axvline(best_epoch, linestyle="--", color="grey", label=f"best: epoch {best_epoch}")
     scores.set(xlabel="epoch", ylabel=monitor, title="validation")
     scores.legend(fontsize="small")
+    for axes in (losses, scores):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(title)
     with atomic_file(path) as spare:
         figure.savefig(spare, format="png", dpi=120)

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = get_args_parser()
-    args = parser.parse_args(arguments)
+    args = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     folder = config_folder()
     try:
         if not (args.help or args.hydra_help or args.shell_completion or args.info or args.cfg):

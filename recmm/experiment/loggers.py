@@ -13,15 +13,18 @@ def wandb_logger(record: Record, *, project: str = "recmm", group: str | None = 
     The run's id comes from its signature and attempt, so no two attempts overwrite each other on the server; all
     attempts share name and group.
     """
+    import wandb  # takes seconds to import, so only where it is chosen
+
     signature = record.result["signature"]
-    offline = "WANDB_MODE" not in os.environ and "WANDB_API_KEY" not in os.environ
+    wanted = os.environ.get("WANDB_MODE", "online" if "WANDB_API_KEY" in os.environ else "offline")
     return WandbLogger(
         project=project,
         name=record.folder.name,
         group=group or signature,
         id=f"{signature}-{record.attempt}",
         save_dir=record.folder,
-        offline=offline or os.environ.get("WANDB_MODE") == "offline",
+        offline=wanted == "offline",
+        settings=wandb.Settings(silent=wanted != "online"),
     )
 
 

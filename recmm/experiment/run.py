@@ -119,15 +119,14 @@ def _execute(cfg: DictConfig, record: Record, datamodule: MultimodalDataModule, 
             trainer.fit(model, datamodule, ckpt_path=record.resume_from, weights_only=True)
             best = torch.load(record.checkpoint("best"), map_location="cpu", weights_only=True)
             model.load_state_dict(best["state_dict"])
-        metrics = dict(trainer.validate(model, datamodule, verbose=False)[0])
-        if model.trained and abs(metrics[monitor] - checkpoints.best_score) > 1e-6:
-            log.warning(
-                "%s is %.6f with the best checkpoint, was %.6f", monitor, metrics[monitor], checkpoints.best_score
-            )
+        trainer.validate(model, datamodule, verbose=False)
+        again = model.results[monitor]
+        if model.trained and abs(again - checkpoints.best_score) > 1e-6:
+            log.warning("%s is %.6f with the best checkpoint, was %.6f", monitor, again, checkpoints.best_score)
         if not model.trained:
             trainer.save_checkpoint(record.checkpoint("best"), weights_only=False)
-        metrics |= trainer.test(model, datamodule, verbose=False)[0]
-        _complete(record, datamodule, tables, checkpoints, metrics)
+        trainer.test(model, datamodule, verbose=False)
+        _complete(record, datamodule, tables, checkpoints, model.results)
         failed = False
     finally:
         close_loggers(loggers, failed=failed)
@@ -173,9 +172,8 @@ def _complete(
     """Write tables, strata and curves; `done` comes last."""
     dataset = datamodule.dataset
     tables.write(record.folder)
-    ranks = tables.ranks()
     strata = stratify(
-        ranks.filter(split="test"),
+        tables.ranks(),
         datamodule.masks.test,
         dataset.modalities,
         dataset.train.item_counts(),
@@ -187,7 +185,7 @@ def _complete(
             checkpoints.history, checkpoints.monitor, checkpoints.best_epoch, title, record.folder / "curves.png"
         )
     record.update(
-        **metrics,
+        **{name: value for name, value in metrics.items() if name.startswith(("val/", "test/"))},
         best_epoch=checkpoints.best_epoch,
         epochs=len(checkpoints.history),
         strata=strata.to_dicts(),

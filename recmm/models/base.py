@@ -69,6 +69,32 @@ class Training:
             )
 
 
+class _TermSums:
+    """Sums of the loss terms over an epoch, kept on the device: reading a number there would stall every step."""
+
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] = ()
+        self.n_steps = 0
+
+    def add(self, names: tuple[str, ...], values: Tensor) -> None:
+        """One step's terms [n_terms]; the names are the same in every step."""
+        if not self.n_steps:
+            self.names, self.sums = names, torch.zeros_like(values, dtype=torch.float64)
+            self.finite_steps = torch.zeros_like(values, dtype=torch.int64)  # before the first one that is not
+        self.sums += values
+        self.finite_steps += values.isfinite() & (self.finite_steps == self.n_steps)
+        self.n_steps += 1
+
+    def read(self) -> tuple[dict[str, float], list[str]]:
+        """Means, and the names of the terms that were the first to be NaN or infinite (none if all are finite)."""
+        if not self.n_steps:
+            return {}, []
+        finite_steps = self.finite_steps.tolist()
+        first = min(finite_steps)
+        lost = [name for name, n in zip(self.names, finite_steps, strict=True) if n == first < self.n_steps]
+        return dict(zip(self.names, (self.sums / self.n_steps).tolist(), strict=True)), lost
+
+
 class Recommender(pl.LightningModule):
     """A method: it says how users and items are represented and what its losses are; the rest is here.
 
@@ -94,8 +120,9 @@ class Recommender(pl.LightningModule):
         self._views: dict[tuple[str, torch.device], ModalityView] = {}
         self._embeddings: Embeddings | None = None
         self._evaluating = False
-        self._terms: dict[str, Tensor] = {}
-        self._n_steps = 0
+        self._terms = _TermSums()
+        self.results: dict[str, float] = {}
+        """The newest value of everything that was measured, in double precision."""
 
     # ------------------------------------------------------------------ what a method says of itself
 
@@ -160,39 +187,37 @@ class Recommender(pl.LightningModule):
         return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
     def on_train_epoch_start(self) -> None:
-        self._terms, self._n_steps, self._embeddings = {}, 0, None
+        self._terms, self._embeddings = _TermSums(), None
         seed_torch(self.training_settings.seed, self.current_epoch, "method")
         self.start_epoch(self.current_epoch, self.view("train"))
 
     def training_step(self, batch: Pairs, batch_idx: int) -> Tensor:
         terms = self.losses(batch, self.view("train"))
-        for name, term in terms.items():  # summed on the device: reading a number here would stall every step
-            value = term.detach()
-            self._terms[name] = self._terms[name] + value if name in self._terms else value
-        self._n_steps += 1
-        return torch.stack(tuple(terms.values())).sum()
+        values = torch.stack(tuple(terms.values()))
+        self._terms.add(tuple(terms), values.detach())
+        return values.sum()
 
     def mean_terms(self) -> dict[str, float]:
-        """The epoch's mean of every loss term.
+        """The mean of every loss term over the epoch so far.
 
         Raises:
-            NonFiniteLossError: if a term was NaN or infinite in any step of this epoch.
+            NonFiniteLossError: if a term was NaN or infinite; the first one is named, as it spoils the others after it.
         """
-        if not self._terms:
-            return {}
-        values = torch.stack(list(self._terms.values())).double().tolist()
-        means = {name: value / self._n_steps for name, value in zip(self._terms, values, strict=True)}
-        for name, value in means.items():
-            if not abs(value) < float("inf"):
-                raise NonFiniteLossError(
-                    f"The loss term '{name}' became {value} in epoch {self.current_epoch}. "
-                    "Lower model.training.lr or the term's weight, or set trainer.gradient_clip_val."
-                )
+        means, lost = self._terms.read()
+        if lost:
+            raise NonFiniteLossError(
+                f"The loss term {' and '.join(map(repr, lost))} became NaN or infinite in epoch {self.current_epoch}. "
+                "Lower model.training.lr or the term's weight, or set trainer.gradient_clip_val."
+            )
         return means
 
     def on_train_epoch_end(self) -> None:
         terms = self.mean_terms()
-        self.log_dict({"train/loss": sum(terms.values()), **{f"train/{name}": value for name, value in terms.items()}})
+        self._publish({"train/loss": sum(terms.values()), **{f"train/{name}": value for name, value in terms.items()}})
+
+    def _publish(self, values: dict[str, float]) -> None:
+        self.results |= values
+        self.log_dict(values)
 
     # ------------------------------------------------------------------ validation and test
 
@@ -236,7 +261,7 @@ class Recommender(pl.LightningModule):
         metrics = self.ranking_metrics.compute()
         if with_lists:
             metrics |= self.list_metrics.compute()
-        self.log_dict({f"{split}/{name}": value for name, value in metrics.items()})
+        self._publish({f"{split}/{name}": float(value) for name, value in metrics.items()})
 
     # ------------------------------------------------------------------ checkpoints
 

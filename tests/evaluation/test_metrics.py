@@ -4,11 +4,13 @@ import math
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -238,41 +240,49 @@ def test_the_mean_of_the_per_user_values_is_the_metric() -> None:
     assert all(value.item() == per_user[name].numpy().sum() / 500 for name, value in metrics.compute().items())
 
 
+# The other process: the test itself is rank 0, so that only one more interpreter has to start.
 WORKER = """
 import sys
+from datetime import timedelta
 import torch
 import torch.distributed as dist
-from recmm.evaluation import ListMetrics, RankingMetrics, Ranks
+from recmm.evaluation.metrics import ListMetrics, RankingMetrics
+from recmm.evaluation.ranking import Ranks
 
-folder, rank = sys.argv[1], int(sys.argv[2])
-dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-part = torch.load(f"{folder}/part{rank}.pt")
+folder = sys.argv[1]
+dist.init_process_group("gloo", f"file://{folder}/store", timedelta(seconds=60), rank=1, world_size=2)
+part = torch.load(f"{folder}/part.pt")
 metrics = RankingMetrics()
 metrics.update(Ranks(*part["ranks"]), len(part["ranks"][3]))
 lists = ListMetrics(part["counts"])
 lists.update(part["top"])
-torch.save({**metrics.compute(), **lists.compute()}, f"{folder}/out{rank}.pt")
+torch.save({**metrics.compute(), **lists.compute()}, f"{folder}/out.pt")
 dist.destroy_process_group()
 """
 
 
 def test_two_processes_give_the_same_bits(tmp_path: Path) -> None:
-    ranks, edges = many_ranks(1001), (0, 300, 1001)
-    top = torch.randint(-1, 80, (1001, 50), generator=torch.Generator().manual_seed(0))
-    counts = torch.arange(80)
-    metrics, lists = RankingMetrics(), ListMetrics(counts)
-    metrics.update(ranks, 1001)
-    lists.update(top)
-    expected = {**metrics.compute(), **lists.compute()}
-    for rank in (0, 1):
-        start, stop = edges[rank : rank + 2]
-        part = {"ranks": tuple(cut(ranks, start, stop)), "top": top[start:stop], "counts": counts}
-        torch.save(part, tmp_path / f"part{rank}.pt")
-    processes = [subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path), str(rank)]) for rank in (0, 1)]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    for rank in (0, 1):
-        found = torch.load(tmp_path / f"out{rank}.pt")
-        assert {name: value.item() for name, value in found.items()} == {k: v.item() for k, v in expected.items()}
+    ranks, n_users, n_first, counts = many_ranks(1001), 1001, 300, torch.arange(80)
+    top = torch.randint(-1, 80, (n_users, 50), generator=torch.Generator().manual_seed(0))
+
+    def evaluate(start: int, stop: int) -> dict[str, float]:
+        metrics, lists = RankingMetrics(), ListMetrics(counts)
+        metrics.update(cut(ranks, start, stop), stop - start)
+        lists.update(top[start:stop])
+        return {name: value.item() for name, value in {**metrics.compute(), **lists.compute()}.items()}
+
+    expected = evaluate(0, n_users)
+    part = {"ranks": tuple(cut(ranks, n_first, n_users)), "top": top[n_first:], "counts": counts}
+    torch.save(part, tmp_path / "part.pt")
+    with subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)]) as other:
+        dist.init_process_group("gloo", f"file://{tmp_path}/store", timedelta(seconds=60), rank=0, world_size=2)
+        try:
+            assert evaluate(0, n_first) == expected
+            assert other.wait(timeout=60) == 0
+        finally:
+            dist.destroy_process_group()
+            other.kill()
+    assert {name: value.item() for name, value in torch.load(tmp_path / "out.pt").items()} == expected
 
 
 def test_twenty_thousand_users_are_quick() -> None:

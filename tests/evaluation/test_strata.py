@@ -51,6 +51,19 @@ def test_by_hand(ranks: pl.DataFrame) -> None:
     assert table["group"].unique(maintain_order=True).to_list() == ["all", "modalities", "item", "user_activity"]
 
 
+def test_three_modalities_are_named_one_by_one() -> None:
+    mask = np.array([[bool(item >> m & 1) for m in range(3)] for item in range(8)])
+    ranks = pl.DataFrame({"user": [0] * 8, "item": range(8), "split": ["test"] * 8, "rank": range(1, 9)})
+    table = stratify(ranks, mask, ("visual", "acoustic", "textual"), np.ones(8), np.ones(1, dtype=int))
+    found = table.filter(pl.col("group") == "modalities", pl.col("metric") == "ndcg@10")
+    expected = {
+        "visual+acoustic+textual": 7, "visual+acoustic": 3, "visual+textual": 5, "acoustic+textual": 6,
+        "visual": 1, "acoustic": 2, "textual": 4, "none": 0,
+    }  # fmt: skip
+    assert found["stratum"].to_list() == list(expected)
+    assert found["value"].to_list() == pytest.approx([1 / np.log2(item + 2) for item in expected.values()])
+
+
 def test_the_split_is_chosen(ranks: pl.DataFrame) -> None:
     table = stratify(ranks, MASK, ("visual", "acoustic"), ITEM_COUNTS, USER_COUNTS, split="val")
     assert value(table, "all", "all", "recall@5") == (1.0, 1)

@@ -79,10 +79,14 @@ def test_ranking_does_not_touch_the_embeddings() -> None:
     assert torch.equal(model.weight, torch.ones(3, 4))
 
 
-def test_a_term_that_is_not_finite_is_named() -> None:
+def test_the_first_term_that_is_not_finite_is_named() -> None:
     model = Counting()
-    model._terms, model._n_steps = {"good": torch.tensor(1.0), "bad": torch.tensor(math.nan)}, 1
-    with pytest.raises(NonFiniteLossError, match=r"'bad' became nan in epoch 0"):
+    names = ("good", "bad", "spoilt")
+    model._terms.add(names, torch.tensor([1.0, 2.0, 3.0]))
+    assert model.mean_terms() == {"good": 1.0, "bad": 2.0, "spoilt": 3.0}
+    model._terms.add(names, torch.tensor([3.0, math.nan, 3.0]))
+    model._terms.add(names, torch.tensor([5.0, 2.0, math.inf]))
+    with pytest.raises(NonFiniteLossError, match=r"term 'bad' became NaN or infinite in epoch 0"):
         model.mean_terms()
 
 

@@ -1,0 +1,492 @@
+"""I3-MRec against its equations in dense algebra, and what each switch changes."""
+
+import inspect
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from recmm.data.batches import Pairs
+from recmm.data.catalog import Catalog
+from recmm.errors import ConfigError
+from recmm.losses import info_nce, irmv1_penalty, loss_variance, squared_l2
+from recmm.missing.view import ModalityView
+from recmm.models.base import Training
+from recmm.models.i3mrec import I3MRec
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+DIMS = {"visual": 5, "textual": 3, "acoustic": 4}
+N_USERS, N_ITEMS, D = 4, 6, 8
+USERS = torch.tensor([0, 0, 1, 1, 2, 2, 3])
+ITEMS = torch.tensor([0, 1, 1, 2, 0, 3, 4])  # item 5 is cold
+BATCH = Pairs(torch.tensor([0, 1, 2, 3]), torch.tensor([0, 2, 3, 4]), torch.tensor([5, 0, 1, 1]))
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def catalog(n_modalities: int = 2) -> Catalog:
+    dims = dict(list(DIMS.items())[:n_modalities])
+    ids = [str(n) for n in range(N_ITEMS)]
+    return Catalog(N_USERS, N_ITEMS, dims, USERS, ITEMS, ids[:N_USERS], ids)
+
+
+def view(n_modalities: int = 2) -> ModalityView:
+    """Random features; item 1 lacks the first modality, item 5 the second, item 3 both, zeros in their place."""
+    mask = torch.ones(N_ITEMS, n_modalities, dtype=torch.bool)
+    mask[[1, 3], 0] = False
+    mask[[3, 5], -1] = False
+    generator = torch.Generator().manual_seed(1)
+    features = {
+        m: torch.randn(N_ITEMS, width, generator=generator) * mask[:, [k]]
+        for k, (m, width) in enumerate(list(DIMS.items())[:n_modalities])
+    }
+    return ModalityView(features, mask, f"toy{n_modalities}")
+
+
+def make(n_modalities: int = 2, **keywords: Any) -> I3MRec:
+    """Weights that no initialisation makes special; without dropout unless asked for."""
+    torch.manual_seed(2)
+    model = I3MRec(catalog(n_modalities), **{"dim": D, "dropout": 0.0, **keywords})
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn_like(p) * 0.5)
+    return model
+
+
+def dense_encoding(model: I3MRec, n_modalities: int = 2, norm0: bool = True) -> tuple[Tensor, Tensor]:
+    """e^m of users [n_users, M, d] and items [n_items, M, d] by dense algebra."""
+    adjacency = torch.zeros(N_USERS + N_ITEMS, N_USERS + N_ITEMS)
+    adjacency[USERS, N_USERS + ITEMS] = 1
+    adjacency += adjacency.T.clone()
+    scale = adjacency.sum(1).clamp_min(1e-9).rsqrt() * (adjacency.sum(1) > 0)
+    adjacency = scale[:, None] * adjacency * scale
+    encoded = []
+    for projector, x in zip(model.projectors, view(n_modalities).features.values(), strict=True):
+        layer = torch.cat([model.user_table, F.normalize(x) @ projector.weight.T + projector.bias])
+        layer = F.normalize(layer) if norm0 else layer
+        layers = [layer]
+        for _ in range(model.n_layers):
+            layers.append(adjacency @ layers[-1])
+        encoded.append(torch.stack(layers).mean(0))
+    return tuple(torch.stack(encoded, 1).split([N_USERS, N_ITEMS]))  # type: ignore[return-value]
+
+
+def dense_z(model: I3MRec, items: Tensor, divisor: float = 2.0) -> Tensor:
+    return (items.sum(1) / divisor @ model.fusion.weight.T).tanh()
+
+
+# ---------------------------------------------------------------------- the equations
+
+
+@pytest.mark.parametrize("n_modalities", [1, 2, 3])
+def test_representation_in_dense_algebra(n_modalities: int) -> None:
+    model = make(n_modalities)
+    users, items = model.represent(view(n_modalities))
+    e_u, e_i = dense_encoding(model, n_modalities)
+    assert torch.allclose(users, model.user_table + e_u.mean(1), atol=1e-6)
+    assert torch.allclose(items, dense_z(model, e_i, n_modalities), atol=1e-6)
+
+
+@pytest.mark.parametrize("env_user", ["sum", "modality"])
+@pytest.mark.parametrize("irm_reduce", ["sum", "mean"])
+def test_environment_scores_and_losses_by_hand(env_user: Any, irm_reduce: Any) -> None:
+    model = make(env_user=env_user, irm_reduce=irm_reduce, delta=7.0)
+    e_u, e_i = dense_encoding(model)
+    losses = []
+    for m in range(2):
+        user = e_u[:, m] + (model.user_table if env_user == "sum" else 0)
+        margins = torch.stack([user[u] @ (e_i[i, m] - e_i[j, m]) for u, i, j in zip(*BATCH, strict=True)])
+        losses.append(F.softplus(-margins).mean())
+    terms = model.losses(BATCH, view())
+    expected = sum(losses) if irm_reduce == "sum" else sum(losses) / 2
+    assert torch.allclose(terms["environments"], torch.as_tensor(expected), atol=1e-6)
+    assert torch.allclose(terms["invariance"], 7 * (losses[0] - losses[1]).square() / 2, atol=1e-6)
+
+
+def test_without_penalties_only_environments_and_ranking_are_left() -> None:
+    model = make(alpha=0.0, beta=0.0, delta=0.0, final_l2=0.0)
+    terms = model.losses(BATCH, view())
+    assert set(terms) == {"environments", "ranking"}
+    e_u, e_i = dense_encoding(model)
+    user, z = (model.user_table + e_u.mean(1))[BATCH.users], dense_z(model, e_i)
+    margins = (user * (z[BATCH.positives] - z[BATCH.negatives])).sum(1)
+    assert torch.allclose(terms["ranking"], F.softplus(-margins).mean(), atol=1e-6)
+
+
+def test_final_l2_is_halved_and_divided_by_the_configured_batch_size() -> None:
+    model = make(final_l2=0.3, training=Training(batch_size=10))
+    e_u, e_i = dense_encoding(model)
+    user, z = (model.user_table + e_u.mean(1))[BATCH.users], dense_z(model, e_i)
+    expected = 0.3 * squared_l2(user, z[BATCH.positives], z[BATCH.negatives], batch_size=10)
+    assert torch.allclose(model.losses(BATCH, view())["final_l2"], expected, atol=1e-6)
+    assert "final_l2" not in make(final_l2=0.3, reg="adam_wd").losses(BATCH, view())
+
+
+@pytest.mark.parametrize("n_modalities", [2, 3])
+def test_consistency_is_the_sum_over_ordered_pairs_of_masks(n_modalities: int) -> None:
+    model = make(n_modalities, alpha=0.5)
+    repeated = Pairs(*(torch.cat([x, x[:2]]) for x in BATCH))
+    _, e_i = dense_encoding(model, n_modalities)
+    views = [
+        dense_z(model, e_i[BATCH.positives] * mask[:, None], n_modalities)  # always divided by M
+        for mask in torch.tensor([[n >> k & 1 for k in range(n_modalities)] for n in range(1, 2**n_modalities)])
+    ]
+    total = sum(info_nce(a, b, 0.4) for a, b in permutations(views, 2))
+    assert len(views) == {2: 3, 3: 7}[n_modalities]
+    expected = torch.as_tensor(0.5 * 7 / 6 * total)
+    assert torch.allclose(model.losses(repeated, view(n_modalities))["consistency"], expected, rtol=1e-4)
+
+
+# ---------------------------------------------------------------------- where gradients flow
+
+
+def gradient(model: I3MRec, term: str, parameter: Tensor) -> Tensor | None:
+    return torch.autograd.grad(model.losses(BATCH, view())[term], parameter, allow_unused=True)[0]
+
+
+def test_ranking_loss_reaches_the_projectors_through_the_user_only() -> None:
+    model = make()
+    weight = model.projectors[0].weight
+    e_u, e_i = dense_encoding(model)
+    user, z = (model.user_table + e_u.mean(1))[BATCH.users], dense_z(model, e_i.detach())
+    by_hand = F.softplus((user * (z[BATCH.negatives] - z[BATCH.positives])).sum(1)).mean()
+    assert torch.allclose(gradient(model, "ranking", weight), torch.autograd.grad(by_hand, weight)[0], atol=1e-6)
+    ids = make(rec_user="id")
+    assert gradient(ids, "ranking", ids.projectors[0].weight) is None
+    assert gradient(ids, "ranking", ids.fusion.weight).any()
+    attached = make(rec_user="id", fusion_detach=False)
+    assert gradient(attached, "ranking", attached.projectors[0].weight).any()
+
+
+@pytest.mark.parametrize("term", ["consistency", "compression"])
+def test_the_bottleneck_trains_the_fusion_alone(term: str) -> None:
+    model = make()
+    assert gradient(model, term, model.fusion.weight).any()
+    for parameter in (model.user_table, *model.projectors.parameters(), *model.conditionals.parameters()):
+        assert gradient(model, term, parameter) is None
+    attached = make(fusion_detach=False)
+    assert gradient(attached, term, attached.projectors[0].weight).any()
+
+
+def test_the_conditionals_belong_to_the_main_optimiser_only_if_asked() -> None:
+    apart, joint = make(), make(club_in_main=True)
+    assert {id(p) for p in apart.main_parameters()} == {
+        id(p) for name, p in apart.named_parameters() if not name.startswith("conditionals.")
+    }
+    assert {id(p) for p in joint.main_parameters()} == {id(p) for p in joint.parameters()}
+    gradients = [gradient(joint, "compression", p) for p in joint.conditionals.parameters()]
+    assert all(g is not None for g in gradients)
+    assert any(g.any() for g in gradients)
+
+
+# ---------------------------------------------------------------------- few and many modalities
+
+
+def test_one_modality_has_no_variance_and_no_pairs() -> None:
+    terms = make(1).losses(BATCH, view(1))
+    assert terms["invariance"] == 0
+    assert terms["consistency"] == 0
+    assert all(term.isfinite() for term in terms.values())
+    for irm in ("grad_user", "irmv1"):
+        assert make(1, irm=irm).losses(BATCH, view(1))["invariance"].isfinite()
+
+
+def test_no_modality_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one modality"):
+        make(0)
+
+
+# ---------------------------------------------------------------------- the switches, in the order of methods.md 6.2
+
+
+@pytest.mark.parametrize(("proj_act", "function"), [("leaky", F.leaky_relu), ("tanh", torch.tanh)])
+def test_projection_may_be_activated(proj_act: Any, function: Callable[[Tensor], Tensor]) -> None:
+    model, plain = make(proj_act=proj_act), make()
+    content = model.prepare(view())
+    for ours, linear in zip(model.project(content), plain.project(content), strict=True):
+        assert torch.equal(ours, function(linear))
+
+
+def test_layer0_may_stay_unnormalised() -> None:
+    model = make(norm0=False)
+    e_u, e_i = dense_encoding(model, norm0=False)
+    assert torch.allclose(model.encode(model.prepare(view())), torch.cat([e_u, e_i]).flatten(1), atol=1e-5)
+
+
+def test_penalties_of_eq_8() -> None:
+    def parts(model: I3MRec) -> tuple[Tensor, Tensor]:
+        e_u, e_i = dense_encoding(model)
+        u = (model.user_table[:, None] + e_u)[BATCH.users]
+        margins = (u * (e_i[BATCH.positives] - e_i[BATCH.negatives])).sum(2)
+        return F.softplus(-margins).mean(0), margins
+
+    rex, gradients, irmv1 = (make(irm=irm, delta=2.0) for irm in ("rex_loss", "grad_user", "irmv1"))
+    assert torch.allclose(rex.losses(BATCH, view())["invariance"], 2 * loss_variance(parts(rex)[0]), atol=1e-6)
+    assert torch.allclose(irmv1.losses(BATCH, view())["invariance"], 2 * irmv1_penalty(parts(irmv1)[1]), atol=1e-6)
+    losses, _ = parts(gradients)
+    a, b = (torch.autograd.grad(loss, gradients.user_table, retain_graph=True)[0] for loss in losses)
+    expected = 2 * ((a - b) / 2).square().square().sum() * N_USERS * D
+    penalty = gradients.losses(BATCH, view())["invariance"]
+    assert torch.allclose(penalty, expected, rtol=1e-3)
+    assert torch.autograd.grad(penalty, gradients.user_table)[0].any()  # second order
+    assert not {"environments", "invariance"} & set(make(irm="none").losses(BATCH, view()))
+
+
+def test_masks_may_be_sampled() -> None:
+    model = make(mask_mode="sampled", n_masks=2, alpha=1.0)
+    _, e_i = dense_encoding(model)
+    views = [dense_z(model, e_i[BATCH.positives] * torch.tensor(c)[:, None]) for c in ([1, 0], [0, 1], [1, 1])]
+    # a mean over the pairs taken, at the weight of all six: sampling changes no scale
+    pairs = [
+        7 / 2 * (info_nce(views[a], views[b], 0.4) + info_nce(views[b], views[a], 0.4)).item()
+        for a, b in [(0, 1), (0, 2), (1, 2)]
+    ]
+    drawn = {round(model.losses(BATCH, view())["consistency"].item(), 3) for _ in range(30)}
+    assert drawn == {round(value, 3) for value in pairs}
+
+
+def test_inputs_of_the_fusion() -> None:
+    _, e_i = dense_encoding(make())
+    with_concat = make(fusion_in="concat")
+    assert with_concat.fusion.weight.shape == (D, 2 * D)
+    _, e_concat = dense_encoding(with_concat)
+    expected = (e_concat.flatten(1) @ with_concat.fusion.weight.T).tanh()
+    assert torch.allclose(with_concat.represent(view()).items, expected, atol=1e-6)
+    active = make(fusion_in="mean_active", alpha=1.0, pcon_scale="sum")
+    z_1, z_2, z_12 = (dense_z(active, e, n) for e, n in ((e_i[:, :1], 1), (e_i[:, 1:], 1), (e_i, 2)))
+    views = [z[BATCH.positives] for z in (z_1, z_2, z_12)]
+    total = torch.as_tensor(sum(info_nce(a, b, 0.4) for a, b in permutations(views, 2)))
+    assert torch.allclose(active.losses(BATCH, view())["consistency"], total, rtol=1e-4)
+
+
+def test_scale_pairs_and_negatives_of_eq_13() -> None:
+    def value(**keywords: Any) -> float:
+        return make(alpha=1.0, **keywords).losses(BATCH, view())["consistency"].item()
+
+    printed = value(pcon_scale="sum")
+    assert value(pcon_scale="code") == pytest.approx(7 / 6 * printed)
+    assert value(pcon_scale="mean") == pytest.approx(7 / 6 * printed)  # six of six pairs
+    unordered = value(pcon_scale="sum", pcon_pairs="unordered")
+    assert unordered < printed
+    assert value(pcon_scale="mean", pcon_pairs="unordered") == pytest.approx(7 / 6 * 2 * unordered)
+    assert value(pcon_neg="intra") != pytest.approx(value(pcon_neg="cross"))
+    assert value(temperature=0.1) != pytest.approx(value())
+
+
+def test_repeated_items_count_once_or_as_often_as_they_stand() -> None:
+    repeated = Pairs(*(torch.cat([x, x[:2]]) for x in BATCH))
+    unique, kept = make(), make(pcon_unique=False)
+    assert torch.allclose(*(unique.losses(b, view())["consistency"] for b in (BATCH, repeated)))
+    assert not torch.allclose(*(kept.losses(b, view())["consistency"] for b in (BATCH, repeated)))
+
+
+def test_readings_of_eq_14() -> None:
+    assert make(comp="none").conditionals is None
+    assert make(beta=0.0).conditionals is None
+    assert "compression" not in make(comp="none").losses(BATCH, view())
+    widths = {
+        comp: [network.mean[0].in_features for network in make(comp=comp).conditionals.networks]
+        for comp in ("club_x", "club_e", "printed")
+    }
+    assert widths == {"club_x": [5, 3], "club_e": [D, D], "printed": [5, 3, D, D]}
+    model = make(comp="printed", beta=1.0, club_missing="include")
+    _, e_i = dense_encoding(model)
+    z = dense_z(model, e_i)[BATCH.positives].sigmoid()
+    expected = torch.zeros(())
+    for m, x in enumerate(view().features.values()):
+        on_x = model.conditionals.networks[m](F.normalize(x)[BATCH.positives].sigmoid())
+        on_e = model.conditionals.networks[2 + m](e_i[BATCH.positives, m].sigmoid())
+        for sign, (mean, log_variance) in ((1, on_e), (-1, on_x)):
+            density = torch.distributions.Normal(mean, (log_variance / 2).exp())
+            expected = expected + sign * density.log_prob(z).sum(1).mean() / 2
+    assert torch.allclose(model.losses(BATCH, view())["compression"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("club_squash", [True, False])
+def test_what_the_conditionals_are_fitted_to(monkeypatch: pytest.MonkeyPatch, club_squash: bool) -> None:
+    for club_target in ("z", "proj"):
+        model = make(club_target=club_target, club_missing="include", club_squash=club_squash, dropout=0.5)
+        seen: list[Any] = []
+        monkeypatch.setattr(model.conditionals, "fit", lambda *given, seen=seen: seen.extend(given))
+        model.start_epoch(0, view())
+        conditions, targets = seen
+        _, e_i = dense_encoding(model)
+        content = model.prepare(view())
+        expected = [dense_z(model, e_i)] * 2 if club_target == "z" else model.project(content)
+        for c, raw, t, wanted in zip(conditions, content.raw, targets, expected, strict=True):
+            assert torch.equal(c, raw)
+            assert torch.allclose(t, wanted, atol=1e-6)
+            assert not t.requires_grad
+        assert model.conditionals.squash is club_squash
+
+
+def test_items_without_a_modality_stay_out_of_its_bound() -> None:
+    shown = view()
+    content = make().prepare(shown)
+    e = torch.randn(4, 2, D)
+    z = torch.randn(4, D)
+    conditions, targets = make().conditioned(content, BATCH.positives, e, [z, z])  # items 0, 2, 3, 4; 3 lacks both
+    for c, raw, t in zip(conditions, content.raw, targets, strict=True):
+        assert torch.equal(c, raw[torch.tensor([0, 2, 4])])
+        assert torch.equal(t, z[[0, 1, 3]])
+    conditions, _ = make(club_missing="include").conditioned(content, BATCH.positives, e, [z, z])
+    assert [len(c) for c in conditions] == [4, 4]
+
+
+def test_availability_may_gate_the_fusion() -> None:
+    items = make(use_avail=True).represent(view()).items
+    model = make()
+    _, e_i = dense_encoding(model)
+    assert torch.allclose(items[0], dense_z(model, e_i)[0], atol=1e-6)
+    assert torch.allclose(items[1], dense_z(model, e_i[:, 1:], 1)[1], atol=1e-6)  # lacks the first
+    assert torch.allclose(items[5], dense_z(model, e_i[:, :1], 1)[5], atol=1e-6)  # lacks the second
+    assert not items[3].any()  # lacks both
+
+
+def test_what_an_item_lacks_starts_as_the_unit_bias_or_as_zero() -> None:
+    model, shown = make(), view()
+    cold = N_USERS + 5  # without neighbours, so that only layer 0 is left of the mean over four
+    bias = F.normalize(model.projectors[1].bias, dim=0)
+    nodes = model.by_modality(model.encode(model.prepare(shown)))
+    assert torch.allclose(nodes[cold, 1], bias / 4, atol=1e-6)
+    zeroed = make(zero_proj=True)
+    nodes = zeroed.by_modality(zeroed.encode(zeroed.prepare(shown)))
+    assert not nodes[cold, 1].any()
+    assert nodes[cold, 0].any()
+
+
+def test_zero_rows_stay_zero_and_others_get_unit_length() -> None:
+    content = make().prepare(view())
+    for k, raw in enumerate(content.raw):
+        assert torch.allclose(raw.norm(dim=1), content.available[:, k], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"irm": "rex"}, "model.irm must be one of rex_loss, grad_user, irmv1, none; got 'rex'"),
+        ({"alpha": -1.0}, "model.alpha must be at least 0"),
+        ({"n_masks": 1}, "model.n_masks must be at least 2"),
+        ({"temperature": 0.0}, "model.temperature must be positive"),
+        ({"dropout": 1.0}, r"model.dropout in \[0, 1\)"),
+    ],
+)
+def test_values_outside_their_range_are_refused(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make(**keywords)
+
+
+# ---------------------------------------------------------------------- epochs and checkpoints
+
+
+def test_an_epoch_replays_to_the_same_numbers_from_a_saved_state() -> None:
+    def epoch(model: I3MRec) -> dict[str, Tensor]:
+        torch.manual_seed(5)
+        model.start_epoch(1, view())
+        return model.losses(BATCH, view())
+
+    model = make(dropout=0.5, beta=1.0, club_plateau=True)
+    model.start_epoch(0, view())
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    parts = {name: part.state_dict() for name, part in model.side_optimizers().items()}
+    assert set(parts) == {"club", "club_plateau"}
+    parts["club"]["state"] = {k: {n: v.clone() for n, v in s.items()} for k, s in parts["club"]["state"].items()}
+    first = epoch(model)
+    again = make(dropout=0.5, beta=1.0, club_plateau=True)
+    again.load_state_dict(weights)
+    for name, part in again.side_optimizers().items():
+        part.load_state_dict(parts[name])
+    second = epoch(again)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    forgetful = make(dropout=0.5, beta=1.0, club_plateau=True)
+    forgetful.load_state_dict(weights)
+    assert not torch.equal(epoch(forgetful)["compression"], first["compression"])  # Adam's moments count
+
+
+def test_fitting_the_conditionals_changes_nothing_else() -> None:
+    model = make()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    model.start_epoch(0, view())
+    changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed
+    assert all(name.startswith("conditionals.") for name in changed)
+    assert all(p.grad is None for p in model.parameters())
+
+
+# ---------------------------------------------------------------------- the YAML files
+
+
+def settings(path: Path) -> dict[str, Any]:
+    return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
+
+
+KEYWORDS = inspect.signature(I3MRec).parameters
+
+
+def test_the_recommended_profile_is_the_constructors_defaults_and_names_every_keyword() -> None:
+    written = settings(CONF / "model" / "i3mrec.yaml")
+    training = written.pop("training")
+    assert written.pop("_target_") == "recmm.models.I3MRec"
+    assert written == {n: p.default for n, p in KEYWORDS.items() if n not in ("catalog", "training")}
+    assert {k: v for k, v in training.items() if k not in ("_target_", "seed")} == {
+        "lr": Training().lr,
+        "weight_decay": Training().weight_decay,
+        "batch_size": Training().batch_size,
+        "pairs": Training().pairs,
+    }
+
+
+@pytest.mark.parametrize("name", ["code", "paper", "irm_only", "ib_only", "without_compression"])
+def test_variants_build_and_differ_from_the_recommended_profile(name: str) -> None:
+    written = settings(CONF / "model" / f"i3mrec_{name}.yaml")
+    assert written.pop("defaults") == ["i3mrec", "_self_"]
+    training = written.pop("training", {})
+    assert all(KEYWORDS[key].default != value for key, value in written.items())
+    model = I3MRec(catalog(), **written, training=Training(**training))
+    terms = model.losses(BATCH, view())
+    absent = {
+        "irm_only": {"consistency", "compression"},
+        "ib_only": {"environments", "invariance"},
+        "without_compression": {"compression"},
+        "paper": {"final_l2"},
+    }
+    everything = {"environments", "invariance", "ranking", "consistency", "compression", "final_l2"}
+    assert set(terms) == everything - absent.get(name, set())
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(p.grad is not None for p in model.main_parameters())
+
+
+@pytest.mark.parametrize("dataset", ["tiktok", "tiktok_va", "baby", "baby_lattice", "clothing"])
+@pytest.mark.parametrize("profile", ["code", "paper"])
+def test_published_settings(profile: str, dataset: str) -> None:
+    path = CONF / "settings" / f"i3mrec_{profile}_{dataset}.yaml"
+    assert path.read_text(encoding="utf-8").startswith("# @package _global_\n")
+    written = settings(path)
+    assert written["settings_source"] == "published"
+    values = written["model"]
+    published = {  # alpha, beta, delta
+        ("paper", "baby"): (1e-3, 1e-5, 300),
+        ("paper", "clothing"): (1e-2, 1e-3, 1),
+        ("paper", "tiktok"): (1e-3, 1e-6, 1000),
+        ("code", "baby"): (1e-3, 1e-5, 300),
+        ("code", "clothing"): (1e-2, 1e-6, 1),
+        ("code", "tiktok"): (1e-3, 1e-5, 100),
+    }[profile, dataset.split("_", maxsplit=1)[0]]
+    assert (values["alpha"], values["beta"], values["delta"]) == published
+    assert values.keys() <= KEYWORDS.keys()
+    if profile == "code":
+        step = 1e-2 if dataset == "clothing" else 1e-3
+        assert (values["final_l2"], values["training"]["lr"]) == (step, step)
+
+
+def test_the_recommended_profile_has_no_published_settings() -> None:
+    assert {path.stem.split("_")[1] for path in (CONF / "settings").glob("i3mrec_*.yaml")} == {"code", "paper"}

@@ -1,0 +1,61 @@
+"""The sparse product and its exact backward pass."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from recmm.data.catalog import Catalog
+from recmm.graph import SymmetricProduct, symmetric_adjacency
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    """4 users x 5 items; user 3 and item 4 have no training interaction."""
+    users, items = torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([0, 1, 1, 0, 2, 3])
+    return Catalog(4, 5, {}, users, items, [str(u) for u in range(4)], [str(i) for i in range(5)])
+
+
+def dense_adjacency(catalog: Catalog) -> np.ndarray:
+    shape = (catalog.n_users, catalog.n_items)
+    train = sp.csr_matrix((np.ones(len(catalog.train_users)), (catalog.train_users, catalog.train_items)), shape)
+    adjacency = sp.bmat([[None, train], [train.T, None]]).toarray()
+    degree = adjacency.sum(1)
+    scale = np.where(degree > 0, 1 / np.sqrt(np.maximum(degree, 1)), 0)
+    return scale[:, None] * adjacency * scale
+
+
+def test_product_equals_the_dense_one(catalog: Catalog) -> None:
+    product, expected = symmetric_adjacency(catalog), dense_adjacency(catalog)
+    x = torch.randn(9, 3)
+    assert torch.allclose(product(x), torch.from_numpy(expected).float() @ x, atol=1e-6)
+
+
+def test_nodes_without_interactions_receive_and_send_nothing(catalog: Catalog) -> None:
+    dense = symmetric_adjacency(catalog)(torch.eye(9))
+    for node in (3, 4 + 4):
+        assert not dense[node].any()
+        assert not dense[:, node].any()
+    assert torch.isfinite(dense).all()
+
+
+def test_backward_is_exact_to_the_second_order(catalog: Catalog) -> None:
+    product = symmetric_adjacency(catalog).double()
+    x = torch.randn(9, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(product, (x,))
+    assert torch.autograd.gradgradcheck(lambda y: product(y).square(), (x,))
+
+
+def test_asymmetric_entries_are_refused() -> None:
+    rows, columns = torch.tensor([0, 1]), torch.tensor([1, 0])
+    with pytest.raises(ValueError, match="of equal value"):
+        SymmetricProduct(rows, columns, torch.tensor([1.0, 2.0]), 2)
+    with pytest.raises(ValueError, match="of equal value"):
+        SymmetricProduct(torch.tensor([0, 1]), torch.tensor([1, 2]), torch.ones(2), 3)
+
+
+def test_the_graph_stays_out_of_checkpoints_but_moves_with_the_module(catalog: Catalog) -> None:
+    product = symmetric_adjacency(catalog)
+    assert not product.state_dict()
+    assert {name for name, _ in product.named_buffers()} == {"row_starts", "columns", "values"}
+    assert product.double()(torch.randn(9, 1).double()).dtype == torch.float64
