@@ -85,6 +85,12 @@ def test_rows_and_columns_serve_both_directions(n_views: int, temperature: float
             assert torch.allclose(ours, theirs)
 
 
+def test_a_low_temperature_does_not_overflow() -> None:
+    views = torch.randn(2, 9, 4)
+    exact = pairwise_info_nce(views.double(), 0.01)
+    assert torch.allclose(pairwise_info_nce(views, 0.01).double(), exact, rtol=1e-4)
+
+
 def test_unordered_pairs_take_the_first_view_as_anchor() -> None:
     a, b, c = views = torch.randn(3, 5, 4)
     expected = info_nce(a, b, 0.4) + info_nce(a, c, 0.4) + info_nce(b, c, 0.4)

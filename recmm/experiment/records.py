@@ -17,6 +17,7 @@ import polars as pl
 import torch
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from recmm import __version__
 from recmm.data.atomic import replace_atomically
@@ -37,10 +38,11 @@ class Record:
         result: the content of `result.json`.
         finished: a run with this signature is complete here; nothing may be written.
         resume_from: the checkpoint to continue from, or None.
+        writes: False in the further processes of a distributed run, which leave the folder to the first.
     """
 
-    def __init__(self, folder: Path, result: dict[str, Any]) -> None:
-        self.folder, self.result = folder, result
+    def __init__(self, folder: Path, result: dict[str, Any], *, writes: bool = True) -> None:
+        self.folder, self.result, self.writes = folder, result, writes
         self.finished = False
         self.resume_from: Path | None = None
 
@@ -56,17 +58,21 @@ class Record:
     def update(self, **entries: Any) -> None:
         """Set entries of `result.json` and write it."""
         self.result |= entries
+        if not self.writes:
+            return
         text = json.dumps(self.result, indent=1, allow_nan=True)
-        replace_atomically(self.folder / "result.json", text.encode())
+        replace_atomically(self.folder / "result.json", text)
 
     def write_config(self, cfg: DictConfig) -> None:
         """The resolved configuration, as `config.yaml`."""
-        replace_atomically(self.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
+        if self.writes:
+            replace_atomically(self.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
     def write_metrics(self, history: list[dict[str, float]]) -> None:
         """One row per epoch as `metrics.csv`; a resumed run's file is cut back to its checkpoint's epoch by this."""
-        table = pl.DataFrame(history, infer_schema_length=None, strict=False)
-        replace_atomically(self.folder / "metrics.csv", table.write_csv().encode())
+        if self.writes:
+            table = pl.DataFrame(history, infer_schema_length=None, strict=False)
+            replace_atomically(self.folder / "metrics.csv", table.write_csv())
 
 
 @contextlib.contextmanager
@@ -81,6 +87,12 @@ def open_record(
     Raises:
         RunError: another process writes here; or the folder holds a run with another signature and not ``overwrite``.
     """
+    if rank_zero_only.rank:  # started by the process that holds the lock, in the same folder
+        record = Record(folder, {"signature": signature, "attempt": 1}, writes=False)
+        last = record.checkpoint("last")
+        record.resume_from = last if resume and last.exists() else None
+        yield record
+        return
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
@@ -105,7 +117,8 @@ def open_record(
             status = "interrupted" if interrupted else "failed"
             record.update(status=status, error={"type": type(error).__name__, "message": str(error)})
             if not interrupted:
-                log.error("run failed", exc_info=True)
+                # To the run's own log only: who started the run is told by the entry point.
+                handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "run failed", (), sys.exc_info()))
             raise
         finally:
             record.update(wall_seconds=round(record.result.get("wall_seconds", 0.0) + time.time() - started, 2))

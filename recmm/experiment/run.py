@@ -67,9 +67,11 @@ def train(cfg: DictConfig) -> float:
         else:
             record.write_config(cfg)
             record.update(monitor=monitor, **describe(cfg, choices, datamodule))
-            datamodule.masks.save(folder / "masks.npz")
+            if record.writes:
+                datamodule.masks.save(folder / "masks.npz")
             _execute(cfg, record, datamodule, monitor)
-        print_closing(record.result, folder)
+        if record.writes:
+            print_closing(record.result, folder)
         return float(record.result[monitor])
 
 
@@ -171,6 +173,8 @@ def _complete(
 ) -> None:
     """Write tables, strata and curves; `done` comes last."""
     dataset = datamodule.dataset
+    if not record.writes:
+        return
     tables.write(record.folder)
     strata = stratify(
         tables.ranks(),
