@@ -1,7 +1,7 @@
 """Stateless random streams: every use of chance is seeded anew from (seed, epoch, purpose).
 
-An interrupted epoch is replayed from its beginning with the same numbers, so no random state has to be stored. A purpose
-is a plain word such as "negatives"; two purposes never share a stream.
+An interrupted epoch is replayed from its beginning with the same numbers, so no random state has to be stored. A
+purpose is a plain word such as "negatives"; two purposes never share a stream.
 """
 
 import hashlib

@@ -17,7 +17,7 @@ import polars as pl
 import torch
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero
 
 from recmm import __version__
 from recmm.data.atomic import replace_atomically
@@ -87,7 +87,7 @@ def open_record(
     Raises:
         RunError: another process writes here; or the folder holds a run with another signature and not ``overwrite``.
     """
-    if rank_zero_only.rank:  # started by the process that holds the lock, in the same folder
+    if rank_zero.rank_zero_only.rank:  # type: ignore[attr-defined]  # started by the process that holds the lock
         record = Record(folder, {"signature": signature, "attempt": 1}, writes=False)
         last = record.checkpoint("last")
         record.resume_from = last if resume and last.exists() else None

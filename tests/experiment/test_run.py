@@ -83,7 +83,9 @@ def test_the_best_checkpoint_suffices_to_recommend(finished: tuple[Path, Any]) -
     top = pl.read_parquet(folder / "topk.parquet").filter(split="test", position=1)
     assert np.array_equal(scores.argmax(1).numpy()[top["user"].to_numpy()], top["item"].to_numpy())
     assert catalog["item_ids"][0] == "item0" and len(catalog["user_ids"]) == 150
-    assert content["method"]["_target_"] == "recmm.models.I3MRec" and content["epoch"] == result_of(folder)["best_epoch"]
+    assert (
+        content["method"]["_target_"] == "recmm.models.I3MRec" and content["epoch"] == result_of(folder)["best_epoch"]
+    )
     for name in ("best", "last"):
         assert str(folder).encode() not in (folder / "checkpoints" / f"{name}.ckpt").read_bytes()
 
