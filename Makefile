@@ -25,7 +25,8 @@ setup: $(STAMP) ## create .venv and install recmm with the tested versions; noth
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo 'recmm needs Python 3.11 or newer: make setup PYTHON=python3.11'; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
+	    { rm -rf $(VENV); echo 'python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
 	@set -e; \
 	version=$$(sed -n 's/^torch==//p' constraints.txt); \
 	pip="$(PY) -m pip install --disable-pip-version-check -c constraints.txt"; \

@@ -30,7 +30,15 @@ class FeatureValueError(DataError):
 
 
 class FeatureFileError(DataError):
-    """A feature file cannot be read: truncated, of object dtype, or no .npy at all."""
+    """A feature file cannot be read: no .npy at all, a damaged header, or values that are not real numbers."""
+
+
+class TruncatedFileError(FeatureFileError):
+    """A feature file ends before its header or its array does."""
+
+
+class ObjectArrayError(FeatureFileError):
+    """A feature file is of object dtype, which would have to be unpickled."""
 
 
 class SplitOverlapError(DataError):

@@ -1,15 +1,25 @@
 """Feature matrices in .npy files: memory-mapped, never unpickled, and read in chunks."""
 
+import math
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from recmm.data.paths import require_file
-from recmm.errors import FeatureFileError, FeatureShapeError, FeatureValueError
+from recmm.errors import (
+    FeatureFileError,
+    FeatureShapeError,
+    FeatureValueError,
+    ObjectArrayError,
+    TruncatedFileError,
+)
 
 CHUNK = 1 << 22  # values held in memory at a time while a matrix is checked, digested or copied
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+# A header is a Python literal: besides ValueError, a damaged one gets out of NumPy whatever parsing and using it raises.
+DAMAGED = (ValueError, TypeError, LookupError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 
 
 def load_array(path: Path, role: str) -> np.ndarray:
@@ -17,33 +27,59 @@ def load_array(path: Path, role: str) -> np.ndarray:
 
     Raises:
         MissingFileError: there is no such file.
-        FeatureFileError: not an .npy file, of object dtype, or shorter than its header says.
+        TruncatedFileError: it ends within its header, or earlier than its header says.
+        ObjectArrayError: of object dtype.
+        FeatureFileError: not an .npy file, or with a damaged header.
     """
     require_file(path, role)
+    size = path.stat().st_size
+    damaged = FeatureFileError(
+        f"{path} ({role}) is not a readable .npy file: its header is damaged or it is of another kind. "
+        "Write it again with numpy.save."
+    )
     with path.open("rb") as file:
+        if _ends_in_header(file.read(12), size):
+            raise TruncatedFileError(
+                f"{path} ({role}) is truncated: its {size:,} bytes end within the header. Copy or download it again."
+            )
+        file.seek(0)
         try:
             shape, fortran, dtype = HEADERS[np.lib.format.read_magic(file)](file)
-        except (ValueError, KeyError) as error:
-            raise FeatureFileError(
-                f"{path} ({role}) is not a readable .npy file: its header is damaged or it is of another kind. "
-                "Write it again with numpy.save."
-            ) from error
+        except DAMAGED as error:
+            raise damaged from error
         offset = file.tell()
+    if not all(type(length) is int and length >= 0 for length in shape):  # True is an int, too
+        raise damaged
     if dtype.hasobject:
-        raise FeatureFileError(
+        raise ObjectArrayError(
             f"{path} ({role}) has object dtype, which would have to be unpickled and could run foreign code: refused. "
             "Save it again as float32 or float16."
         )
-    expected = offset + dtype.itemsize * int(np.prod(shape, dtype=object))
-    size = path.stat().st_size
+    expected = offset + dtype.itemsize * math.prod(shape)
     if size < expected:
-        raise FeatureFileError(
+        raise TruncatedFileError(
             f"{path} ({role}) is truncated: {size:,} bytes, but its header announces shape {shape} of {dtype}, that is "
             f"{expected:,} bytes. Copy or download it again."
         )
-    if expected == offset:
-        return np.empty(shape, dtype)  # an empty file region cannot be mapped
-    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")
+    try:
+        if expected == offset:
+            return np.empty(shape, dtype)  # an empty file region cannot be mapped
+        return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")
+    except DAMAGED as error:  # more dimensions, or longer ones, than an array can have
+        raise damaged from error
+
+
+def _ends_in_header(start: bytes, size: int) -> bool:
+    """Whether a file of ``size`` bytes, whose first 12 are ``start``, is an .npy file that ends within its header."""
+    end = 10 if start[6:7] == b"\x01" else 12  # of the header's length, two bytes in version 1 and four later
+    return np.lib.format.MAGIC_PREFIX.startswith(start[:6]) and size < end + int.from_bytes(start[8:end], "little")
+
+
+def read_only(values: np.ndarray) -> np.ndarray:
+    """A view of ``values`` that cannot be written to; ``values`` stays as it is, and a memory map stays one."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def load_features(path: Path, role: str) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from recmm.data.arrays import check_finite, visible_chunks
+from recmm.data.arrays import check_finite, read_only, visible_chunks
 from recmm.data.catalog import Catalog
 from recmm.data.checks import check_not_empty, checked_features, checked_ids, checked_labels, checked_numbers
 from recmm.errors import DataError, FeatureShapeError, SplitOverlapError
@@ -25,7 +25,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """User-item pairs of one split, sorted by user and then item, each pair once.
+    """User-item pairs of one split, sorted by user and then item, each pair once; the arrays are read-only.
 
     Attributes:
         users, items: int64 [n], dense ids.
@@ -40,6 +40,12 @@ class Interactions:
     n_items: int
     timestamps: np.ndarray | None = None
     weights: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for column in ("users", "items", "timestamps", "weights"):
+            values = getattr(self, column)
+            if values is not None:
+                object.__setattr__(self, column, read_only(values))
 
     def __len__(self) -> int:
         return len(self.users)
@@ -65,16 +71,20 @@ class Interactions:
 
 @dataclass(frozen=True, eq=False)
 class ItemFeatures:
-    """Raw features of the items.
+    """Raw features of the items; the arrays are read-only.
 
     Attributes:
-        values: modality -> float32 or float16 [n_items, D_m], possibly a read-only memory map. Rows that are not
-            observed hold anything, NaN included: nobody may read them.
+        values: modality -> float32 or float16 [n_items, D_m], possibly a memory map. Rows that are not observed hold
+            anything, NaN included: nobody may read them.
         observed: bool [n_items, M], what the data itself has; columns in the order of ``values``.
     """
 
     values: dict[str, np.ndarray]
     observed: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", {modality: read_only(values) for modality, values in self.values.items()})
+        object.__setattr__(self, "observed", read_only(self.observed))
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -191,7 +201,7 @@ class MultimodalDataset:
             n_users=self.n_users,
             n_items=self.n_items,
             dims=self.features.dims,
-            train_users=torch.tensor(self.train.users),
+            train_users=torch.tensor(self.train.users),  # copies: a tensor would not respect a read-only array
             train_items=torch.tensor(self.train.items),
             user_ids=self.user_ids,
             item_ids=self.item_ids,

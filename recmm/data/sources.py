@@ -6,22 +6,19 @@ having to ship it. A file that is already there is taken as it is; the published
 
 import hashlib
 import http.client
-import os
-import secrets
 import shutil
 import stat
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from recmm.data.atomic import atomic_file
 from recmm.errors import DigestError, DownloadError, MissingFileError
 
 TIMEOUT = 10.0  # seconds for the connection and for each read: a machine without a network must not hang
@@ -141,7 +138,7 @@ def obtain(
     Args:
         names: file names relative to ``folder``.
         base_url: replaces the origin's raw-file base (a mirror).
-        instead: further choices, such as ``dataset.modalities=[visual]``, that run without the absent files.
+        instead: further choices that run without the absent files, in words: "`dataset.modalities=[visual]`".
     Raises:
         MissingFileError: a file is absent and has no pinned source, or ``download`` is false.
         DownloadError: the source could not be reached or did not deliver.
@@ -177,12 +174,14 @@ def fetch(remote: RemoteFile, target: Path, *, base_url: str, timeout: float = T
     url = f"{base_url.rstrip('/')}/{remote.path}"
     try:
         with urllib.request.urlopen(url, timeout=timeout) as response:  # connected before the folder is made
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with _placed(target) as part:
+            with atomic_file(target) as part:
                 if remote.zipped:
-                    with _scratch(target) as archive:
+                    archive = part.with_suffix(".zip")
+                    try:
                         _receive(response, archive, remote, url)
                         unpack(archive, target.name, part)
+                    finally:
+                        archive.unlink(missing_ok=True)
                 else:
                     _receive(response, part, remote, url)
     except urllib.error.HTTPError as error:
@@ -217,7 +216,6 @@ def unpack(archive: Path, member: str, target: Path, *, limit: int = LIMIT) -> N
                 raise DownloadError(f"The archive holds {len(found)} files called {member}, expected one.")
             with opened.open(found[0]) as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink)  # zipfile reads no further than the size checked above
-                _flush(sink)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
         raise DownloadError(f"The archive that should hold {member} cannot be read ({error}).") from error
 
@@ -253,7 +251,6 @@ def _receive(response: http.client.HTTPResponse, path: Path, remote: RemoteFile,
             if file.tell() > limit:
                 raise DigestError(f"{url} sends more than the {limit:,} bytes expected.")
         size = file.tell()
-        _flush(file)
     if announced is not None and size < announced:
         raise DownloadError(f"{url} was cut short after {size:,} of {announced:,} bytes.")
     if remote.size is not None and size != remote.size:
@@ -261,29 +258,6 @@ def _receive(response: http.client.HTTPResponse, path: Path, remote: RemoteFile,
     digest = git_blob_digest(path)
     if digest != remote.blob:
         raise DigestError(f"{url} has the git blob digest {digest}, pinned is {remote.blob}.")
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-@contextmanager
-def _scratch(target: Path) -> Iterator[Path]:
-    """A file name beside the target that is gone afterwards, whatever happened."""
-    path = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _placed(target: Path) -> Iterator[Path]:
-    """A file name to write to; it becomes the target in one step when nothing went wrong, and vanishes otherwise."""
-    with _scratch(target) as path:
-        yield path
-        os.replace(path, target)
 
 
 def _lacks(origin: Origin, folder: Path, absent: Sequence[str]) -> str:
@@ -298,9 +272,9 @@ def _by_hand(origin: Origin, folder: Path, absent: Sequence[str], instead: Seque
         wanted.append(
             there + (" (unpack it)" if remote and remote.zipped else "") + ("" if there == name else f" as {name}")
         )
-    runs = [origin.without[absent[0]]] if len(absent) == 1 and absent[0] in origin.without else []
-    runs += [*instead, "dataset=synthetic"]
+    runs = [f"`{origin.without[absent[0]]}`"] if len(absent) == 1 and absent[0] in origin.without else []
+    runs += [*instead, "`dataset=synthetic`"]
     return (
         f"To get it by hand: from {origin.page} take {', '.join(wanted)} and put it into {folder}. "
-        f"Without it {' or '.join(f'`{choice}`' for choice in runs)} runs."
+        f"Without it {' or '.join(runs)} runs."
     )

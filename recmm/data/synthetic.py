@@ -5,6 +5,7 @@ modality, under noise; one taste is shown by none and can only be learned from i
 follows taste and a Zipf-like popularity: modalities help, popularity is a floor, and hiding modalities hurts.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,8 +57,12 @@ def synthetic(
         modalities: among visual (64 columns, the strongest), textual (48) and acoustic (32, the weakest); may be empty.
         natural_missing: share of each modality's items that lack it, in [0, 1).
     Raises:
-        DataError: too small, an unknown modality, or a share out of range.
+        DataError: too small, an unknown modality, or a scale, a share or a seed out of range.
     """
+    if not (math.isfinite(scale) and scale > 0):
+        raise DataError(f"scale must be a positive number, not {scale}: it multiplies n_users and n_items.")
+    if seed < 0:
+        raise DataError(f"seed must be an integer from 0, not {seed}.")
     n_users, n_items = round(n_users * scale), round(n_items * scale)
     if min(n_users, n_items) < SMALLEST:
         raise DataError(

@@ -122,8 +122,9 @@ def read_files(
 
 
 def _with_what_is_there(folder: Path, tables: Sequence[str], features: Mapping[str, str]) -> list[str]:
-    """The choice of modalities that runs as the folder is, if its interactions are there."""
+    """The choices of modalities that run as the folder is, in words, if its interactions are there."""
     if not all((folder / table).is_file() for table in tables):
         return []
     there = [modality for modality, file in features.items() if (folder / file).is_file()]
-    return [f"dataset.modalities=[{','.join(there)}]"]
+    some = [f"`dataset.modalities=[{','.join(there)}]`"] if there else []
+    return [*some, "`dataset.modalities=[]` with a modality-free method"]

@@ -11,7 +11,8 @@ from recmm.datamodules.base import MultimodalDataModule
 from recmm.datamodules.folders import read_files
 from recmm.errors import ConfigError, StatisticsError
 
-_FIXED = "the released files, fixed by their makers: per user at random, about 80/10/10"
+_DIFFMM = "DiffMM's released files: at most one validation and one test pair per user, by a rule that is not published"
+_UNKNOWN = "the released files; the rule of the split is not known"
 _MMREC = (
     "MMRec's released files: per user at random; of fewer than 10 pairs one for validation and one for test, else 20 % "
     "held out and half of that, rounded down, for validation"
@@ -39,7 +40,7 @@ class KnownDataset(MultimodalDataModule):
 
     dataset_name: ClassVar[str]
     origins: ClassVar[Mapping[str, Origin]]
-    recipes: ClassVar[Mapping[str, str]] = {"released": _FIXED, "mmrec": _MMREC, "lattice": _LATTICE}
+    recipes: ClassVar[Mapping[str, str]] = {"released": _UNKNOWN, "mmrec": _MMREC, "lattice": _LATTICE}
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class TikTok(KnownDataset):
 
     dataset_name = "tiktok"
     origins: ClassVar = {"released": sources.TIKTOK}
+    recipes: ClassVar = {"released": _DIFFMM}
 
 
 class AmazonBaby(KnownDataset):

@@ -11,6 +11,8 @@ from pytorch_lightning.callbacks import Checkpoint as CheckpointBase
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 
 from recmm.data.atomic import replace_atomically
+from recmm.errors import ConfigError
+from recmm.evaluation.metrics import RankingMetrics
 from recmm.experiment.records import Record
 from recmm.experiment.tables import RankingTables
 from recmm.models.base import RankedBatch, Recommender
@@ -22,10 +24,21 @@ class EarlyStopping(LightningEarlyStopping):
     Args:
         monitor: a validation metric; larger is better, as for all of ours. It also selects the best checkpoint.
         patience: validations without improvement after which the run stops.
+
+    Raises:
+        ConfigError: another metric than those of validation, or no patience at all.
     """
 
     def __init__(self, *, monitor: str = "val/recall@20", patience: int = 20) -> None:
         super().__init__(monitor=monitor, mode="max", patience=patience, check_finite=False)
+        valid = [f"val/{name}" for name in RankingMetrics().names]
+        if monitor not in valid:
+            raise ConfigError(
+                f"callbacks.early_stopping.monitor is {monitor!r}; models are selected on validation, by one of "
+                f"{', '.join(valid)}."
+            )
+        if patience < 1:
+            raise ConfigError(f"callbacks.early_stopping.patience is {patience}; expected at least 1 validation.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.wait_count >= self.patience:  # killed between the decision to stop and the test

@@ -18,10 +18,8 @@ _LEFT_OUT = (
     "ckpt",
     "overwrite",
     "settings_source",
-    "callbacks.progress",
     "dataset.folder",
     "dataset.download",
-    "eval.memory_mb",
     "missing.paper_imputer",  # what it chose stands in imputer
     "trainer.accelerator",
     "trainer.devices",

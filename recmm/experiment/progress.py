@@ -60,7 +60,7 @@ class EpochBar(Callback):
         row, seen = self.checkpoints.history[-1], self.checkpoints
         told = (
             f"loss {row['train/loss']:.4f}  {seen.monitor} {row.get(seen.monitor, float('nan')):.4f}  "
-            f"best {seen.best_score:.4f} (epoch {seen.best_epoch})"
+            f"best {seen.best_score:.4f} (epoch {seen.best_epoch + 1})"
         )
         if self._bar is not None:
             self._bar.update(self._task, completed=len(seen.history), told=told)
@@ -97,6 +97,6 @@ def print_closing(result: dict[str, Any], folder: Path) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(header, table, sep="\n")
     if result["best_epoch"] >= 0:
-        console.print(f"best {result['monitor']} in epoch {result['best_epoch']} of {result['epochs']}")
+        console.print(f"best {result['monitor']} in epoch {result['best_epoch'] + 1} of {result['epochs']}")
         console.print(f"curves: {folder / 'curves.png'}")
     console.print(f"record: {folder}")

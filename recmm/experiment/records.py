@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import math
 import platform
 import shutil
 import subprocess
@@ -27,6 +28,10 @@ from recmm.experiment.identity import differences
 log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
+OWN_FILES = (
+    *("result.json", "config.yaml", "metrics.csv", "curves.png", "masks.npz", "train.log", "checkpoints"),
+    *("ranks.parquet", "topk.parquet", "per_user.parquet", "wandb", "tensorboard"),
+)
 LIBRARIES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "scipy", "polars")
 
 
@@ -44,23 +49,28 @@ class Record:
     def __init__(self, folder: Path, result: dict[str, Any], *, writes: bool = True) -> None:
         self.folder, self.result, self.writes = folder, result, writes
         self.finished = False
+        self._started, self._earlier_seconds = time.monotonic(), result.get("wall_seconds", 0.0)
         self.resume_from: Path | None = None
 
     @property
     def attempt(self) -> int:
-        """1 for the first start of this run, one more for every resume."""
+        """1 for the first start in this folder, one more for every further one."""
         return int(self.result["attempt"])
 
     def checkpoint(self, name: str) -> Path:
         """Path of the checkpoint `best` or `last` (or of one not yet in its place)."""
         return self.folder / "checkpoints" / f"{name}.ckpt"
 
+    def wall_seconds(self) -> float:
+        """Seconds of all attempts so far."""
+        return round(self._earlier_seconds + time.monotonic() - self._started, 2)
+
     def update(self, **entries: Any) -> None:
         """Set entries of `result.json` and write it."""
         self.result |= entries
         if not self.writes:
             return
-        text = json.dumps(self.result, indent=1, allow_nan=True)
+        text = json.dumps(_finite(self.result), indent=1, allow_nan=False)
         replace_atomically(self.folder / "result.json", text)
 
     def write_config(self, cfg: DictConfig) -> None:
@@ -70,6 +80,7 @@ class Record:
 
     def write_metrics(self, history: list[dict[str, float]]) -> None:
         """One row per epoch as `metrics.csv`; a resumed run's file is cut back to its checkpoint's epoch by this."""
+        self.update(wall_seconds=self.wall_seconds())  # what a kill must not lose
         if self.writes:
             table = pl.DataFrame(history, infer_schema_length=None, strict=False)
             replace_atomically(self.folder / "metrics.csv", table.write_csv())
@@ -101,7 +112,7 @@ def open_record(
         raise RunError(
             f"Another run is writing to {folder}. Wait for it, or give this one another hydra.run.dir."
         ) from None
-    handler = logging.FileHandler(folder / "train.log")
+    handler = logging.FileHandler(folder / "train.log", delay=True)  # opened only when an older one has moved aside
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     try:
         record = _claim(folder, signature, identity, resume, overwrite)
@@ -109,7 +120,6 @@ def open_record(
             yield record
             return
         logging.getLogger().addHandler(handler)
-        started = time.time()
         try:
             yield record
         except BaseException as error:
@@ -121,7 +131,7 @@ def open_record(
                 handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "run failed", (), sys.exc_info()))
             raise
         finally:
-            record.update(wall_seconds=round(record.result.get("wall_seconds", 0.0) + time.time() - started, 2))
+            record.update(wall_seconds=record.wall_seconds())
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
@@ -131,8 +141,7 @@ def open_record(
 def _claim(folder: Path, signature: str, identity: dict[str, Any], resume: bool, overwrite: bool) -> Record:
     """Decide between a fresh run, a resumed one and one that is there already."""
     found = read_result(folder)
-    wall_seconds, attempt = 0.0, 1
-    record = Record(folder, {})
+    resume_from, wall_seconds = None, 0.0
     if found is not None:
         same = found.get("signature") == signature
         if not same and not overwrite:
@@ -142,23 +151,23 @@ def _claim(folder: Path, signature: str, identity: dict[str, Any], resume: bool,
                 "another hydra.run.dir, or say overwrite=true to move the old one aside."
             )
         if same and found["status"] == "done" and not overwrite:
-            record.result, record.finished = found, True
-            return record
+            finished = Record(folder, found)
+            finished.finished = True
+            return finished
         if same and resume and not overwrite:
-            last = record.checkpoint("last")
-            record.resume_from = last if last.exists() else None
-            attempt = found["attempt"] + 1
+            last = folder / "checkpoints" / "last.ckpt"
+            resume_from = last if last.exists() else None
             wall_seconds = found.get("wall_seconds", 0.0)
             _warn_about_versions(found)
         else:
-            log.warning("What lay in %s was moved to %s.", folder, _move_aside(folder))
-    if resume and record.resume_from is None:
+            log.warning("The run that lay in %s was moved to %s.", folder, _move_aside(folder))
+    if resume and resume_from is None:
         log.warning("ckpt=last: there is no checkpoint in %s yet; starting from the beginning.", folder)
-    record.result = {
+    result = {
         "format_version": FORMAT_VERSION,
         "status": "running",
         "signature": signature,
-        "attempt": attempt,
+        "attempt": found["attempt"] + 1 if found else 1,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "wall_seconds": wall_seconds,
         "identity": identity,
@@ -167,6 +176,8 @@ def _claim(folder: Path, signature: str, identity: dict[str, Any], resume: bool,
         "git": git_state(),
         "machine": {"threads": torch.get_num_threads(), "platform": platform.platform()},
     }
+    record = Record(folder, result)
+    record.resume_from = resume_from
     record.checkpoint("last").parent.mkdir(exist_ok=True)
     record.update()
     return record
@@ -189,15 +200,24 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def _move_aside(folder: Path) -> Path:
-    """Move everything but the lock to the first free `<folder>.old-N`."""
+    """Move what a record consists of, and nothing else, to the first free `<folder>.old-N`."""
     number = 1
     while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
         number += 1
     aside.mkdir()
-    for entry in folder.iterdir():
-        if entry.name != ".lock":
-            shutil.move(entry, aside / entry.name)
+    for name in OWN_FILES:
+        if (folder / name).exists():
+            shutil.move(folder / name, aside / name)
     return aside
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for NaN and infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _warn_about_versions(found: dict[str, Any]) -> None:

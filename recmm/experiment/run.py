@@ -1,18 +1,23 @@
 """One run, from its configuration to its record: draw, train, select on validation, test once, write down."""
 
+import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback
 
 from recmm.data.ranking_batches import EvaluationSettings
 from recmm.datamodules.base import MultimodalDataModule
+from recmm.errors import ConfigError
 from recmm.evaluation.strata import stratify
 from recmm.experiment.build import build
 from recmm.experiment.callbacks import Checkpoints, KeepRankings
@@ -40,20 +45,21 @@ def train(cfg: DictConfig) -> float:
     """
     hydra = HydraConfig.get()
     folder, choices = Path(hydra.runtime.output_dir), dict(hydra.runtime.choices)
-    if cfg.trainer.threads:
-        torch.set_num_threads(cfg.trainer.threads)
-    datamodule: MultimodalDataModule = build(cfg.dataset)
-    datamodule.configure(
-        missing=build(cfg.missing),
-        imputer=build(cfg.imputer),
-        evaluation=EvaluationSettings(**cfg.eval),
-    )
-    method: Any = get_class(cfg.model._target_)
-    about = {
-        "data_digest": datamodule.dataset.digest,
-        "split_name": datamodule.dataset.split.name,
-        "uses_modalities": method.uses_modalities,
-    }
+    with _leaving_no_empty(folder):
+        _refuse(cfg, in_sweep=hydra.mode == RunMode.MULTIRUN)
+        callbacks = [build(node) for node in cfg.callbacks.values()]  # first, as they check their settings
+        if cfg.trainer.threads:
+            torch.set_num_threads(cfg.trainer.threads)
+        datamodule: MultimodalDataModule = build(cfg.dataset)
+        datamodule.configure(
+            missing=build(cfg.missing), imputer=build(cfg.imputer), evaluation=EvaluationSettings(**cfg.eval)
+        )
+        method: Any = get_class(cfg.model._target_)
+        about = {
+            "data_digest": datamodule.dataset.digest,
+            "split_name": datamodule.dataset.split.name,
+            "uses_modalities": method.uses_modalities,
+        }
     with open_record(
         folder,
         signature=signature(cfg, **about),
@@ -63,13 +69,14 @@ def train(cfg: DictConfig) -> float:
     ) as record:
         monitor = cfg.callbacks.get("early_stopping", {}).get("monitor", MONITOR)
         if record.finished:
-            log.info("A finished run with this signature lies in %s; it is left as it is.", folder)
+            made_under = record.result["missing"]  # methods without modalities have one signature under all settings
+            log.info("A finished run (missing=%s) with this signature is left as it is: %s", made_under, folder)
         else:
             record.write_config(cfg)
             record.update(monitor=monitor, **describe(cfg, choices, datamodule))
             if record.writes:
                 datamodule.masks.save(folder / "masks.npz")
-            _execute(cfg, record, datamodule, monitor)
+            _execute(cfg, record, datamodule, callbacks, monitor)
         if record.writes:
             print_closing(record.result, folder)
         return float(record.result[monitor])
@@ -103,7 +110,39 @@ def describe(cfg: DictConfig, choices: dict[str, Any], datamodule: MultimodalDat
     }
 
 
-def _execute(cfg: DictConfig, record: Record, datamodule: MultimodalDataModule, monitor: str) -> None:
+@contextlib.contextmanager
+def _leaving_no_empty(folder: Path) -> Iterator[None]:
+    """Hydra makes the run's folder before anything is known to work; take it away if nothing came of it."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        raise
+
+
+def _refuse(cfg: DictConfig, *, in_sweep: bool) -> None:
+    """What the schema cannot say, as it takes two keys."""
+    settings = cfg.trainer
+    if settings.check_val_every_n_epoch > settings.max_epochs:
+        raise ConfigError(
+            f"trainer.check_val_every_n_epoch={settings.check_val_every_n_epoch} is beyond "
+            f"trainer.max_epochs={settings.max_epochs}: no epoch would ever be validated, and none could be selected."
+        )
+    if in_sweep and settings.devices not in (1, "1", "auto"):
+        raise ConfigError(
+            f"trainer.devices={settings.devices} with -m: the further processes of a distributed run would start the "
+            "sweep again. Run the jobs one by one without -m, or take one device per job."
+        )
+
+
+def _execute(
+    cfg: DictConfig,
+    record: Record,
+    datamodule: MultimodalDataModule,
+    callbacks: list[Callback],
+    monitor: str,
+) -> None:
     """Fit, take the best epoch on validation, rank validation and test with it, complete the record."""
     seed_torch(cfg.seed, 0, "initialisation")
     model: Recommender = build(cfg.model, catalog=datamodule.catalog)
@@ -111,7 +150,6 @@ def _execute(cfg: DictConfig, record: Record, datamodule: MultimodalDataModule, 
     checkpoints = Checkpoints(record, monitor=monitor, method=settings)
     tables = RankingTables()
     loggers = [build(node, record=record) for node in cfg.logger.values()]
-    callbacks = [build(node) for node in cfg.callbacks.values()]
     trainer = make_trainer(cfg.trainer, loggers, [*callbacks, checkpoints, KeepRankings(tables)])
     failed = True
     try:
@@ -130,12 +168,21 @@ def _execute(cfg: DictConfig, record: Record, datamodule: MultimodalDataModule, 
         trainer.test(model, datamodule, verbose=False)
         _complete(record, datamodule, tables, checkpoints, model.results)
         failed = False
+    except SystemExit as error:
+        if trainer.interrupted and isinstance(error.__context__, KeyboardInterrupt):  # Lightning's way to pass it on
+            raise KeyboardInterrupt from None
+        raise
     finally:
         close_loggers(loggers, failed=failed)
 
 
-def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Any]) -> pl.Trainer:
+def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callback]) -> pl.Trainer:
     """Lightning's trainer with what the house rules fix: no sanity steps, our own bar, deterministic algorithms."""
+    accelerator, strategy = settings.accelerator, settings.strategy
+    if accelerator == "auto":  # double precision and sparse products, which Apple's GPUs lack
+        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    if strategy == "ddp":  # parameters that a method trains by an optimiser of its own get no gradient from the loss
+        strategy = "ddp_find_unused_parameters_true"
     # Lightning advises worker processes and shorter logging intervals; batches here are slices of arrays in memory.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Sparse CSR tensor support is in beta.*")
@@ -144,9 +191,9 @@ def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Any])
     bars = [EpochBar(callback) for callback in callbacks if settings.progress and isinstance(callback, Checkpoints)]
     trainer = pl.Trainer(
         max_epochs=settings.max_epochs,
-        accelerator=settings.accelerator,
+        accelerator=accelerator,
         devices=settings.devices,
-        strategy=settings.strategy,
+        strategy=strategy,
         precision=settings.precision,
         limit_train_batches=settings.limit_train_batches,
         gradient_clip_val=settings.gradient_clip_val,
@@ -172,9 +219,11 @@ def _complete(
     metrics: dict[str, float],
 ) -> None:
     """Write tables, strata and curves; `done` comes last."""
-    dataset = datamodule.dataset
+    accuracy = {name: value for name, value in metrics.items() if name.startswith(("val/", "test/"))}
+    record.result |= accuracy | {"best_epoch": checkpoints.best_epoch, "epochs": len(checkpoints.history)}
     if not record.writes:
         return
+    dataset = datamodule.dataset
     tables.write(record.folder)
     strata = stratify(
         tables.ranks(),
@@ -184,15 +233,10 @@ def _complete(
         dataset.train.user_counts(),
     )
     if checkpoints.history:
-        title = f"{record.result['model']} on {record.result['dataset']}, missing {record.result['missing']}"
+        about = record.result
+        title = f"{about['model']} on {about['dataset']} (split {dataset.split.name}), missing {about['missing']}"
+        record.write_metrics(checkpoints.history)  # a run killed just before its last row has to get it
         draw_curves(
             checkpoints.history, checkpoints.monitor, checkpoints.best_epoch, title, record.folder / "curves.png"
         )
-    record.update(
-        **{name: value for name, value in metrics.items() if name.startswith(("val/", "test/"))},
-        best_epoch=checkpoints.best_epoch,
-        epochs=len(checkpoints.history),
-        strata=strata.to_dicts(),
-        peak_memory_mb=peak_memory_mb(),
-        status="done",
-    )
+    record.update(strata=strata.to_dicts(), peak_memory_mb=peak_memory_mb(), status="done")

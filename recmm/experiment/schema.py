@@ -37,7 +37,7 @@ class TrainerConfig:
     accelerator: str
     devices: Any = field(metadata={"annotation": int | str | list[int]})
     strategy: str
-    precision: str
+    precision: str = _one_of("32-true")
     gradient_clip_val: float | None
     check_val_every_n_epoch: int = _at_least(1)
     limit_train_batches: int | None = _at_least(1)

@@ -119,6 +119,7 @@ class Recommender(pl.LightningModule):
         self._prepared: dict[tuple[str, torch.device], Any] = {}
         self._views: dict[tuple[str, torch.device], ModalityView] = {}
         self._embeddings: Embeddings | None = None
+        self._side_states: dict[str, dict[str, Any]] = {}
         self._evaluating = False
         self._terms = _TermSums()
         self.results: dict[str, float] = {}
@@ -201,12 +202,17 @@ class Recommender(pl.LightningModule):
         """The mean of every loss term over the epoch so far.
 
         Raises:
-            NonFiniteLossError: if a term was NaN or infinite; the first one is named, as it spoils the others after it.
+            NonFiniteLossError: if a term was NaN or infinite (the first one is named, as it spoils the others after
+                it), or if a parameter is.
         """
         means, lost = self._terms.read()
+        what = "loss term"
+        if not lost:  # the last step of an epoch may have spoiled what the next epoch's terms would show
+            finite = [(name, p.detach().isfinite().all()) for name, p in self.named_parameters()]
+            what, lost = "parameter", [name for name, is_finite in finite if not is_finite]
         if lost:
             raise NonFiniteLossError(
-                f"The loss term {' and '.join(map(repr, lost))} became NaN or infinite in epoch {self.current_epoch}. "
+                f"The {what} {' and '.join(map(repr, lost))} became NaN or infinite in epoch {self.current_epoch}. "
                 "Lower model.training.lr or the term's weight, or set trainer.gradient_clip_val."
             )
         return means
@@ -280,5 +286,9 @@ class Recommender(pl.LightningModule):
         self.train(training)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name, part in self.side_optimizers().items():
-            part.load_state_dict(checkpoint["side_optimizers"][name])
+        self._side_states = checkpoint["side_optimizers"]
+
+    def on_fit_start(self) -> None:
+        for name, state in self._side_states.items():  # now, as the parameters are on their device only from here on
+            self.side_optimizers()[name].load_state_dict(state)
+        self._side_states = {}

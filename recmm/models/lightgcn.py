@@ -20,7 +20,8 @@ class LightGCN(Recommender):
     Args:
         dim: width d of the embeddings.
         n_layers: L, propagation layers.
-        ego_l2: weight of half the squared norm of the batch's ego embeddings, divided by the batch size.
+        ego_l2: weight of half the squared norm of the batch's ego embeddings, divided by that batch's own size (so in
+            the authors' code; a short last batch weighs the same as the others).
         init: "xavier" (uniform) or "normal" with standard deviation 0.1, the authors' own.
     """
 

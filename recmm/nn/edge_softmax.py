@@ -1,4 +1,4 @@
-"""Softmax over the edges that meet at a node."""
+"""Softmax over the edges that meet at a node: the block of methods with attention on the graph (methods.md 7.13)."""
 
 from importlib.util import find_spec
 from typing import Literal

@@ -9,7 +9,14 @@ import pytest
 
 from recmm.data import arrays
 from recmm.data.arrays import as_features, check_finite, load_array, load_features, visible_chunks
-from recmm.errors import FeatureFileError, FeatureShapeError, FeatureValueError, MissingFileError
+from recmm.errors import (
+    FeatureFileError,
+    FeatureShapeError,
+    FeatureValueError,
+    MissingFileError,
+    ObjectArrayError,
+    TruncatedFileError,
+)
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -58,26 +65,74 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_features(tmp_path / "text.npy", "the features of 'text'")
 
 
-@pytest.mark.parametrize("kept", [-1, 130, 100, 3])
+@pytest.mark.parametrize("kept", [-1, 130, 128, 127, 100, 11, 9, 7, 3, 0])
 def test_a_truncated_file_is_refused(tmp_path: Path, kept: int) -> None:
     np.save(tmp_path / "f.npy", VALUES)
     (tmp_path / "f.npy").write_bytes((tmp_path / "f.npy").read_bytes()[:kept])
-    expected = r"is truncated: .* bytes, but .*\(4, 3\)" if kept in (-1, 130) else "not a readable"
-    with pytest.raises(FeatureFileError, match=expected):
+    in_data = kept in (-1, 130, 128)
+    expected = r"is truncated: .* bytes, but .*\(4, 3\)" if in_data else f"is truncated: its {kept} bytes end within"
+    with pytest.raises(TruncatedFileError, match=expected):
         load_features(tmp_path / "f.npy", "features")
 
 
 def test_object_dtype_is_refused_and_never_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "f.npy", np.array([[Payload(tmp_path / "witness")]], dtype=object), allow_pickle=True)
-    with pytest.raises(FeatureFileError, match=r"f\.npy .*object dtype.*refused"):
+    with pytest.raises(ObjectArrayError, match=r"f\.npy .*object dtype.*refused"):
         load_features(tmp_path / "f.npy", "features")
     assert not (tmp_path / "witness").exists()
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "f.npy").write_bytes(b"PK\x03\x04 an archive")
-    with pytest.raises(FeatureFileError, match=r"f\.npy .*not a readable \.npy"):
+    with pytest.raises(FeatureFileError, match=r"f\.npy .*not a readable \.npy") as caught:
         load_features(tmp_path / "f.npy", "features")
+    assert type(caught.value) is FeatureFileError
+
+
+def header(shape: str = "(4, 3)", descr: str = "'<f4'") -> str:
+    return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        header("(4, 3"),
+        header(descr="'<f4"),
+        header("(-4, 3)"),
+        header("(-4, -3)"),
+        header("(True, 3)"),
+        header("(4.0, 3)"),
+        header("[4, 3]"),
+        header(f"({10**30}, 0)"),
+        header(f"({'1, ' * 65})"),
+        header(descr="()"),
+        header(descr="'no type'"),
+        "{[]: 1}",
+        "{1: 1, 'a': 2}",
+        "(" * 5000,
+        "-" * 9000 + "1",
+        "   \n x",
+        "",
+    ],
+    ids=lambda text: text[:70],
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_damaged_header_is_refused(tmp_path: Path, text: str, version: int) -> None:
+    start = np.lib.format.MAGIC_PREFIX + bytes([version, 0]) + len(text).to_bytes(2 * version, "little")
+    (tmp_path / "f.npy").write_bytes(start + text.encode() + VALUES.tobytes())
+    with pytest.raises(FeatureFileError, match=r"f\.npy .*not a readable \.npy file: its header is damaged") as caught:
+        load_array(tmp_path / "f.npy", "features")
+    assert type(caught.value) is FeatureFileError
+    (tmp_path / "f.npy").write_bytes(start + text.encode())  # neither does it matter that nothing follows
+    with pytest.raises(FeatureFileError, match="damaged"):
+        load_array(tmp_path / "f.npy", "features")
+
+
+def test_a_header_made_by_hand_is_understood(tmp_path: Path) -> None:
+    """What the damaged headers above differ from."""
+    start = np.lib.format.MAGIC_PREFIX + b"\1\0" + len(header()).to_bytes(2, "little")
+    (tmp_path / "f.npy").write_bytes(start + header().encode() + VALUES.tobytes())
+    np.testing.assert_array_equal(load_array(tmp_path / "f.npy", "features"), VALUES)
 
 
 @pytest.mark.parametrize("values", [np.array([["a"]]), np.ones((2, 2), complex), np.zeros((2, 2), "M8[s]")])

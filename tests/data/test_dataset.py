@@ -201,6 +201,30 @@ def test_without_observed_every_entry_is_there() -> None:
     assert build(observed=None).features.observed.all()
 
 
+def test_arrays_are_read_only_and_those_given_stay_writable() -> None:
+    text, observed = TEXT.copy(), OBSERVED.copy()
+    train = columns((0, 0), (1, 1), timestamps=np.arange(2), weights=np.ones(2))
+    dataset = build(train=train, features={"text": text, "image": IMAGE.astype(np.float64)}, observed=observed)
+    for chosen in (dataset, dataset.select(["image"]), replace(dataset, train=replace(dataset.train, weights=None))):
+        arrays_of = [array for pairs in chosen.splits.values() for array in vars(pairs).values()]
+        arrays_of += [*chosen.features.values.values(), chosen.features.observed]
+        for array in arrays_of:
+            assert not isinstance(array, np.ndarray) or not array.flags.writeable
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.features.values["text"][0] = 1
+    assert np.shares_memory(dataset.features.values["text"], text), "large features are not copied"
+    assert all(array.flags.writeable for array in (text, observed, train.users, train.timestamps))
+
+
+def test_a_catalog_cannot_change_the_dataset() -> None:
+    dataset = build()
+    digest = replace(dataset).digest
+    catalog = dataset.catalog()
+    catalog.train_users += 1
+    catalog.train_items += 1
+    assert dataset.digest == digest
+
+
 def test_select_takes_modalities_in_the_asked_order() -> None:
     chosen = build().select(["image", "text"])
     assert chosen.modalities == ("image", "text")

@@ -141,6 +141,7 @@ def test_large_catalogue_takes_seconds() -> None:
         {"n_users": 19},
         {"n_items": 5},
         {"scale": 0.001},
+        {"scale": 0.0},
         {"natural_missing": 1.0},
         {"natural_missing": -0.1},
         {"modalities": ("x",)},
@@ -149,6 +150,17 @@ def test_large_catalogue_takes_seconds() -> None:
 def test_refusals(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError):
         synthetic(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", [np.inf, -np.inf, np.nan, -1.0])
+def test_a_scale_that_is_no_positive_number_is_refused(scale: float) -> None:
+    with pytest.raises(DataError, match=f"scale must be a positive number, not {scale}"):
+        synthetic(scale=scale)
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(DataError, match="seed must be an integer from 0, not -1"):
+        synthetic(seed=-1)
 
 
 def test_smallest_and_tiny_sizes_assemble() -> None:

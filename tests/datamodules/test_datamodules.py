@@ -73,6 +73,8 @@ def test_tiktok_va_features(real_data: Path) -> None:
     assert dataset.features.dims == {"visual": 128, "acoustic": 128}
     assert {values.dtype.name for values in dataset.features.values.values()} == {"float16"}
     assert dataset.notes["cold_items"] == 465
+    assert "at most one validation and one test pair per user" in dataset.split.recipe
+    assert (dataset.val.user_counts().max(), dataset.test.user_counts().max()) == (1, 1)
     swapped = datamodule("tiktok_va", real_data, "dataset.modalities=[acoustic]").load()
     assert np.array_equal(swapped.features.values["acoustic"], dataset.features.values["acoustic"])
 
@@ -144,11 +146,26 @@ def test_synthetic_takes_its_keywords(tmp_path: Path) -> None:
 
 def test_absent_feature_file_names_the_choice_that_runs(tmp_path: Path) -> None:
     toy_folder(tmp_path / "mmrec")
-    words = r"lacks text_feat\.npy in .*`dataset\.modalities=\[visual\]` or `dataset=synthetic` runs"
+    free = r"`dataset\.modalities=\[\]` with a modality-free method"
+    words = rf"lacks text_feat\.npy in .*`dataset\.modalities=\[visual\]` or {free} or `dataset=synthetic` runs"
     with pytest.raises(MissingFileError, match=words):
         datamodule("mmrec", tmp_path).load()
     assert datamodule("mmrec", tmp_path, "dataset.modalities=[visual]").load().modalities == ("visual",)
     assert datamodule("mmrec", tmp_path, "dataset.modalities=[]").load().modalities == ()
+
+
+def test_without_any_feature_file_modality_free_methods_run(tmp_path: Path) -> None:
+    toy_folder(tmp_path / "mmrec", ())
+    words = r"Without it `dataset\.modalities=\[\]` with a modality-free method or `dataset=synthetic` runs\.$"
+    with pytest.raises(MissingFileError, match=words):
+        datamodule("mmrec", tmp_path).load()
+
+
+@pytest.mark.parametrize("choice", ["tiktok", "tiktok_va", "allrecipes"])
+def test_nothing_is_claimed_of_a_split_whose_rule_is_not_published(choice: str, tmp_path: Path) -> None:
+    module = datamodule(choice, tmp_path)
+    recipe = module.recipes[module.split]  # type: ignore[attr-defined]
+    assert "random" not in recipe and "not " in recipe
 
 
 def test_absent_interactions_do_not_advise_on_modalities(tmp_path: Path) -> None:
@@ -161,7 +178,7 @@ def test_absent_interactions_do_not_advise_on_modalities(tmp_path: Path) -> None
 def test_tiktok_without_text(real_data: Path) -> None:
     if (real_data / "tiktok" / "text_feat.npy").exists():
         pytest.skip("the text file is here")
-    words = r"lacks text_feat\.npy.*`dataset=tiktok_va` or `dataset\.modalities=\[visual,acoustic\]`"
+    words = r"lacks text_feat\.npy.*`dataset=tiktok_va` or `dataset\.modalities=\[visual,acoustic\]` or `.*=\[\]`"
     with pytest.raises(MissingFileError, match=words):
         datamodule("tiktok", real_data, "dataset.download=false").load()
 

@@ -1,6 +1,7 @@
 """Who may write into a folder, and what is left there however a run ends."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def test_an_error_becomes_a_status_and_goes_on(tmp_path: Path, error: BaseExcept
     with pytest.raises(type(error)), opened(tmp_path):
         raise error
     assert status(tmp_path) == expected
-    assert ("bad" in (tmp_path / "train.log").read_text()) == (expected == "failed")
+    if expected == "failed":
+        assert "bad" in (tmp_path / "train.log").read_text()
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
@@ -71,12 +73,31 @@ def test_overwrite_moves_the_old_run_aside(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     finish(folder)
     with opened(folder, signature="bbbb", overwrite=True) as record:
-        assert not record.finished
+        assert not record.finished and record.attempt == 2
+        logging.getLogger("recmm").warning("of the second run")
         record.update(status="done")
     assert status(tmp_path / "run.old-1") == "done"
+    assert "second" in (folder / "train.log").read_text() and not (tmp_path / "run.old-1" / "train.log").exists()
     with opened(folder, signature="bbbb", overwrite=True):
         pass
     assert (tmp_path / "run.old-2").is_dir()
+
+
+def test_files_that_are_not_of_a_record_stay_where_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    finish(folder)
+    (folder / "my_notes.txt").write_text("mine")
+    with opened(folder, overwrite=True):
+        pass
+    assert (folder / "my_notes.txt").read_text() == "mine"
+    assert not (tmp_path / "run.old-1" / "my_notes.txt").exists()
+
+
+def test_what_json_does_not_have_becomes_null(tmp_path: Path) -> None:
+    with opened(tmp_path) as record:
+        record.update(**{"test/novelty@20": float("nan"), "strata": [{"value": float("inf")}]})
+    text = (tmp_path / "result.json").read_text()
+    assert "NaN" not in text and json.loads(text)["strata"] == [{"value": None}]
 
 
 def test_an_unfinished_run_is_resumed_or_moved_aside(tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ def test_readings_of_i3mrec() -> None:
         assert {(c.eval_bank, c.validation) for c in (ours, paper, code)} == {("test_only", "test")}
         assert (ours.scope, paper.scope, code.scope) == ("catalogue", "phase_items", "phase_items")
         assert (ours.pattern, paper.pattern, code.pattern) == ("one_or_two", "one_or_two", "exactly_one")
+        shared = (ours.one_pattern_per_item, paper.one_pattern_per_item, code.one_pattern_per_item)
+        assert shared == (False, False, True)
+
+
+def test_defaults_that_the_readme_states() -> None:
+    rate, popularity = load(CONF / "missing" / "rate.yaml"), load(CONF / "missing" / "popularity.yaml")
+    assert (rate.rate, rate.unit, popularity.rate) == (0.9, "entry", 0.5)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("zero", Zero), ("mean", Mean)])

@@ -83,7 +83,8 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
     Raises:
         MissingFileError: a file that is not there.
         DigestError: a file that is not the one in the manifest.
-        DataError: a manifest that is damaged, lacks a key, is of another version, or has no such modality.
+        DataError: a manifest that is damaged, lacks a key or has an impossible value there, is of another version, or
+            has no such modality; a modality asked for twice.
         ColumnError: tables without the columns above.
         Everything that ``arrays.load_features`` and ``dataset.assemble`` raise.
     """
@@ -93,6 +94,7 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
     chosen = has if modalities is None else list(modalities)
     if unknown := [modality for modality in chosen if modality not in has]:
         raise DataError(f"{folder} has no modality {unknown[0]!r}. It has: {', '.join(has) or 'none'}.")
+    _refuse_repeated(chosen, "dataset.modalities")
     tables = ("interactions.parquet", "users.parquet", "items.parquet")
     for file in (*tables, "observed.npy", *map(_feature_file, chosen)):
         _verify(folder, file, manifest)
@@ -196,13 +198,17 @@ def _manifest(path: Path) -> dict[str, Any]:
             "the release that wrote the folder."
         )
     for key, kind in KEYS.items():
-        if not isinstance(manifest.get(key), kind):
+        if type(manifest.get(key)) is not kind:  # True is an int, too
             raise DataError(f"{path}: key {key!r} is {manifest.get(key)!r}; expected a value of type {kind.__name__}.")
+    for key in ("n_users", "n_items"):
+        if manifest[key] < 1:
+            raise DataError(f"{path}: key {key!r} is {manifest[key]}; expected at least 1. Write the folder again.")
     split = manifest["split"]
     if sorted(split) != ["name", "recipe"] or not all(isinstance(text, str) for text in split.values()):
         raise DataError(f"{path}: key 'split' is {split}; expected text under 'name' and 'recipe'.")
     for modality in manifest["modalities"]:
         _check_name(modality, str(path))
+    _refuse_repeated(manifest["modalities"], f"{path}: key 'modalities'")
     return manifest
 
 
@@ -223,6 +229,11 @@ def _check_name(modality: Any, source: str) -> None:
         raise DataError(
             f"{source}: the modality {modality!r} cannot name a file; expected letters, digits, '_', '-', '.'."
         )
+
+
+def _refuse_repeated(modalities: Sequence[str], source: str) -> None:
+    if len(set(modalities)) != len(modalities):
+        raise DataError(f"{source} names a modality twice: {', '.join(modalities)}; expected each once.")
 
 
 def _feature_file(modality: str) -> str:

@@ -15,6 +15,7 @@ from recmm.errors import ColumnError, FeatureShapeError, IdError
 log = logging.getLogger(__name__)
 
 USER, ITEM, LABEL, TIME = "userID", "itemID", "x_label", "timestamp"
+LINE = "line\tnumber"  # column with a row's place in the file; no header can hold this name, for it is cut at tabs
 SEPARATORS = {",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 
 
@@ -40,14 +41,14 @@ def read_mmrec(
 
     Raises:
         MissingFileError: a file that is not there.
-        ColumnError: another separator, missing columns, a label other than 0, 1, 2, unreadable lines.
+        ColumnError: another separator, missing or repeated columns, a label other than 0, 1, 2, unreadable lines.
         IdError: ids that are not integers or negative; mapping files that do not name every id once.
         FeatureShapeError, FeatureFileError: as in ``arrays.load_features``; fewer rows than items.
         Everything else that ``dataset.assemble`` raises.
     """
     folder = Path(folder)
     path = folder / interactions
-    table = _read_table(path, "the table of interactions", (USER, ITEM, LABEL))
+    table = _read_table(path, "the table of interactions", (USER, ITEM, LABEL), optional=(TIME,))
     users, items = (_integers(table, column, path, IdError) for column in (USER, ITEM))
     parts = _integers(table, LABEL, path, ColumnError)
     if strange := sorted(set(np.unique(parts).tolist()) - {0, 1, 2}):
@@ -85,8 +86,13 @@ def read_mmrec(
     )
 
 
-def _read_table(path: Path, role: str, required: tuple[str, ...]) -> pl.DataFrame:
-    """All columns as text, after a look at the first line: its separator and its names. Blank lines are skipped."""
+def _read_table(
+    path: Path, role: str, required: tuple[str, ...], *, optional: tuple[str, ...] = ()
+) -> pl.DataFrame:
+    """All columns as text and ``LINE``, after a look at the first line: its separator and its names.
+
+    Blank lines are skipped. Columns that are neither ``required`` nor ``optional`` may be called anything.
+    """
     with require_file(path, role).open(encoding="utf-8-sig", errors="replace") as file:
         header = file.readline().rstrip("\r\n")
     names = header.split("\t")
@@ -101,12 +107,18 @@ def _read_table(path: Path, role: str, required: tuple[str, ...]) -> pl.DataFram
             f"{path} has the columns {', '.join(names)}, but lacks {', '.join(absent)}; expected at least "
             f"{', '.join(required)} in the first line. Rename or add them."
         )
+    if repeated := [column for column in (*required, *optional) if names.count(column) > 1]:
+        raise ColumnError(
+            f"{path} has the columns {', '.join(names)}, so {', '.join(repeated)} stands there more than once; expected "
+            "each once in the first line. Remove or rename the others."
+        )
     try:
         table = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise ColumnError(f"{path} cannot be read as a table with the columns {', '.join(names)}: {reason}.") from error
-    return table.with_row_index("line", offset=2).filter(~pl.all_horizontal(pl.col(names).is_null()))
+    filled = table.select(~pl.all_horizontal(pl.all().is_null())).to_series()
+    return table.with_row_index(LINE, offset=2).filter(filled)
 
 
 def _integers(table: pl.DataFrame, column: str, path: Path, error: type[ColumnError] | type[IdError]) -> np.ndarray:
@@ -116,7 +128,7 @@ def _integers(table: pl.DataFrame, column: str, path: Path, error: type[ColumnEr
         first = table.row(int(numbers.is_null().arg_max() or 0), named=True)
         raise error(
             f"{path}: {numbers.null_count()} entries of column {column!r} are not integers, the first is "
-            f"{first[column] or ''!r} in line {first['line']}; expected whole numbers such as 0 or 17."
+            f"{first[column] or ''!r} in line {first[LINE]}; expected whole numbers such as 0 or 17."
         )
     return numbers.to_numpy()
 
@@ -152,7 +164,7 @@ def _n_items(named: int, rows: Mapping[str, int], path: Path) -> int:
 def _labels(path: Path, column: str, size: int) -> list[str]:
     """dense id -> raw label, from the column beside ``column``."""
     table = _read_table(path, "the mapping from raw to dense ids", (column,))
-    label = next(name for name in table.columns if name not in ("line", column))
+    label = next(name for name in table.columns if name not in (LINE, column))
     ids = _integers(table, column, path, IdError)
     if not np.array_equal(np.sort(ids), np.arange(size)):
         raise IdError(

@@ -18,11 +18,11 @@ from recmm.errors import (
     ColumnError,
     DataError,
     DigestError,
-    FeatureFileError,
     FeatureShapeError,
     FeatureValueError,
     IdError,
     MissingFileError,
+    ObjectArrayError,
     SplitOverlapError,
 )
 
@@ -107,6 +107,8 @@ def test_chosen_modalities_are_read_in_the_asked_order(folder: Path, dataset: Mu
         read_canonical(folder)
     with pytest.raises(DataError, match=r"has no modality 'audio'\. It has: visual, text\."):
         read_canonical(folder, modalities=["audio"])
+    with pytest.raises(DataError, match=r"dataset\.modalities names a modality twice: text, text"):
+        read_canonical(folder, modalities=["text", "text"])
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "interactions.parquet", "users.parquet", "observed.npy"])
@@ -143,6 +145,10 @@ def test_a_file_that_the_manifest_does_not_list_is_refused(folder: Path) -> None
         ("split", {"name": "toy", "recipe": 1}, "key 'split' .*expected text under 'name' and 'recipe'"),
         ("modalities", ["../secret"], r"modality '\.\./secret' cannot name a file"),
         ("modalities", [3], "modality 3 cannot name a file"),
+        ("modalities", ["text", "text"], "key 'modalities' names a modality twice: text, text"),
+        ("n_users", -3, "key 'n_users' is -3; expected at least 1"),
+        ("n_items", 0, "key 'n_items' is 0; expected at least 1"),
+        ("n_items", True, "key 'n_items' is True; expected a value of type int"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(folder: Path, key: str, value: Any, sentence: str) -> None:
@@ -210,7 +216,7 @@ def test_bad_arrays_are_refused(folder: Path) -> None:
     with pytest.raises(FeatureValueError, match=r"text\.npy holds 8 NaN or Inf values in 4 of 5 rows"):
         read_canonical(folder)
     put("features/text.npy", old.astype(object))
-    with pytest.raises(FeatureFileError, match=r"text\.npy .*object dtype"):
+    with pytest.raises(ObjectArrayError, match=r"text\.npy .*object dtype"):
         read_canonical(folder)
     put("features/text.npy", old)
     put("observed.npy", np.ones((5, 3), bool))

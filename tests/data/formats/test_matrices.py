@@ -14,12 +14,13 @@ from recmm.data.formats import read_matrices
 from recmm.errors import (
     DataError,
     EmptySplitError,
-    FeatureFileError,
     FeatureShapeError,
     FeatureValueError,
     IdError,
     MissingFileError,
+    ObjectArrayError,
     SplitOverlapError,
+    TruncatedFileError,
     UnsafePickleError,
 )
 
@@ -133,10 +134,10 @@ def test_bad_features_are_refused_by_file(folder: Path, features: dict[str, np.n
     with pytest.raises(FeatureValueError, match=r"visual\.npy holds 1 NaN or Inf values in 1 of 5 rows, first row 2 "):
         read(folder)
     (folder / "visual.npy").write_bytes((folder / "visual.npy").read_bytes()[:-8])
-    with pytest.raises(FeatureFileError, match=r"visual\.npy .*truncated"):
+    with pytest.raises(TruncatedFileError, match=r"visual\.npy .*truncated"):
         read(folder)
     np.save(folder / "visual.npy", good.astype(object), allow_pickle=True)
-    with pytest.raises(FeatureFileError, match=r"visual\.npy .*object dtype"):
+    with pytest.raises(ObjectArrayError, match=r"visual\.npy .*object dtype"):
         read(folder)
 
 

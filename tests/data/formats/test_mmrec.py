@@ -55,6 +55,27 @@ def test_reads_the_catalogue(folder: Path, catalogue: MultimodalDataset, table: 
     assert isinstance(dataset.features.values["visual"], np.memmap)
 
 
+@pytest.mark.parametrize("names", ["line", "rating\trating", "\tuserID_"])
+def test_further_columns_may_be_called_anything(folder: Path, catalogue: MultimodalDataset, names: str) -> None:
+    more = "\tx" * (names.count("\t") + 1)
+    rows = "".join(line + more + "\n" for line in ROWS.splitlines())
+    assert read(folder, HEADER.strip() + f"\t{names}\n" + rows).digest == catalogue.digest
+
+
+def test_a_line_with_nothing_but_further_columns_is_not_blank(folder: Path) -> None:
+    rows = "".join(line + "\t5\n" for line in ROWS.splitlines())
+    with pytest.raises(IdError, match=r"'userID' are not integers, the first is '' in line 11"):
+        read(folder, HEADER.strip() + "\tline\n" + rows + "\t\t\t\n\t\t\t5\n")
+
+
+@pytest.mark.parametrize("column", ["userID", "itemID", "x_label", "timestamp"])
+def test_a_column_that_is_read_must_not_stand_twice(folder: Path, column: str) -> None:
+    names = HEADER.strip() + ("\ttimestamp" * 2 if column == "timestamp" else f"\tother\t{column}")
+    rows = "".join(line + "\t1\t1\n" for line in ROWS.splitlines())
+    with pytest.raises(ColumnError, match=rf"toy\.inter .*so {column} stands there more than once"):
+        read(folder, names + "\n" + rows)
+
+
 @pytest.mark.parametrize(("time", "kind"), [("{}", np.int64), ("{}.5", np.float64)])
 def test_timestamps_are_kept(folder: Path, time: str, kind: type) -> None:
     lines = [line + "\t" + time.format(row) for row, line in enumerate(ROWS.splitlines())]
@@ -166,7 +187,7 @@ def test_items_beyond_the_table_come_from_the_features(folder: Path, caplog: pyt
 
 def test_mapping_files_give_the_raw_labels(folder: Path) -> None:
     (folder / "u.csv").write_text("user_id\tuserID\nU2\t2\nU0\t0\nU3\t3\nU1\t1\n")
-    (folder / "i.csv").write_text("asin\titemID\n" + "".join(f"00{dense}X\t{dense}\n" for dense in range(5)))
+    (folder / "i.csv").write_text("line\titemID\n" + "".join(f"00{dense}X\t{dense}\n" for dense in range(5)))
     dataset = read(folder, labels=("u.csv", "i.csv"))
     assert dataset.user_ids == ["U0", "U1", "U2", "U3"]
     assert dataset.item_ids == ["000X", "001X", "002X", "003X", "004X"]
@@ -179,6 +200,7 @@ def test_mapping_files_give_the_raw_labels(folder: Path) -> None:
         ("user_id\tuserID\nU0\t0\nU1\t1\nU2\t2\nU9\t2\n", IdError, r"u\.csv maps 4 ids"),
         ("user_id\tuser\nU0\t0\n", ColumnError, r"u\.csv .*lacks userID"),
         ("userID\n0\n", ColumnError, r"u\.csv"),
+        ("userID\tuserID\n0\t0\n", ColumnError, r"u\.csv .*userID stands there more than once"),
     ],
 )
 def test_mapping_files_that_do_not_fit_are_refused(
