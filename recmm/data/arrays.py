@@ -18,7 +18,7 @@ from recmm.errors import (
 
 CHUNK = 1 << 22  # values held in memory at a time while a matrix is checked, digested or copied
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-# A header is a Python literal: besides ValueError, a damaged one gets out of NumPy whatever parsing and using it raises.
+# A header is a Python literal, and NumPy lets out whatever the parsing and the use of a damaged one raise.
 DAMAGED = (ValueError, TypeError, LookupError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 
 

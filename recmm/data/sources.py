@@ -173,17 +173,17 @@ def fetch(remote: RemoteFile, target: Path, *, base_url: str, timeout: float = T
     """
     url = f"{base_url.rstrip('/')}/{remote.path}"
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as response:  # connected before the folder is made
-            with atomic_file(target) as part:
-                if remote.zipped:
-                    archive = part.with_suffix(".zip")
-                    try:
-                        _receive(response, archive, remote, url)
-                        unpack(archive, target.name, part)
-                    finally:
-                        archive.unlink(missing_ok=True)
-                else:
-                    _receive(response, part, remote, url)
+        # In this order: no folder is made where there is no connection.
+        with urllib.request.urlopen(url, timeout=timeout) as response, atomic_file(target) as part:
+            if remote.zipped:
+                archive = part.with_suffix(".zip")
+                try:
+                    _receive(response, archive, remote, url)
+                    unpack(archive, target.name, part)
+                finally:
+                    archive.unlink(missing_ok=True)
+            else:
+                _receive(response, part, remote, url)
     except urllib.error.HTTPError as error:
         raise DownloadError(f"{url} answered {error.code} {error.reason}.") from error
     except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors

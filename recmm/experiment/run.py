@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from hydra.types import RunMode
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from recmm.data.ranking_batches import EvaluationSettings
 from recmm.datamodules.base import MultimodalDataModule
@@ -171,6 +173,8 @@ def _execute(
     except SystemExit as error:
         if trainer.interrupted and isinstance(error.__context__, KeyboardInterrupt):  # Lightning's way to pass it on
             raise KeyboardInterrupt from None
+        if isinstance(error, SIGTERMException):  # which has no exit code of its own: a scheduler would see a success
+            raise SystemExit(128 + signal.SIGTERM) from None
         raise
     finally:
         close_loggers(loggers, failed=failed)

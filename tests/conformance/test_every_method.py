@@ -281,7 +281,7 @@ def test_state_travels_through_a_checkpoint_of_plain_types(
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     content = torch.load(tmp_path / "a.ckpt", weights_only=True)
     assert content["catalog"]["item_ids"] == dataset.item_ids
-    assert torch.equal(content["catalog"]["train_items"], torch.from_numpy(dataset.train.items))
+    assert torch.equal(content["catalog"]["train_items"], torch.tensor(dataset.train.items))
     view = datamodule.view("val")
     expected = scores(model, view)
     assert torch.equal(content["deployed"]["users"] @ content["deployed"]["items"].T, expected)

@@ -101,6 +101,8 @@ def header(shape: str = "(4, 3)", descr: str = "'<f4'") -> str:
         header("(-4, 3)"),
         header("(-4, -3)"),
         header("(True, 3)"),
+        header("(False, 3)"),
+        header("(-4, 3)", "'|O'"),
         header("(4.0, 3)"),
         header("[4, 3]"),
         header(f"({10**30}, 0)"),

@@ -220,8 +220,8 @@ def test_a_catalog_cannot_change_the_dataset() -> None:
     dataset = build()
     digest = replace(dataset).digest
     catalog = dataset.catalog()
-    catalog.train_users += 1
-    catalog.train_items += 1
+    catalog.train_users.add_(1)
+    catalog.train_items.add_(1)
     assert dataset.digest == digest
 
 

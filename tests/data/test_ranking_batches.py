@@ -1,5 +1,7 @@
 """Who is ranked against what: candidates, exclusions and chunks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -96,7 +98,7 @@ def test_no_positive_among_the_candidates_is_said(dataset: MultimodalDataset) ->
 def test_chunks_keep_to_the_budget_and_lose_nobody(tiny_dataset: MultimodalDataset, split: str) -> None:
     whole = RankingBatches(tiny_dataset, split, memory_mb=1)
     assert len(whole) == 1
-    wide = MultimodalDataset(**{**vars(tiny_dataset), "train": widened(tiny_dataset.train, 20_000)})
+    wide = replace(tiny_dataset, train=widened(tiny_dataset.train, 20_000))
     chunked = RankingBatches(wide, split, memory_mb=2)
     assert len(chunked) == len(list(chunked)) > 3
     assert max(len(batch.users) for batch in chunked) * 4 * 4 * 20_000 <= 2 << 20
@@ -113,7 +115,7 @@ def widened(interactions, n_items: int):
 
 
 def test_one_user_always_fits(dataset: MultimodalDataset) -> None:
-    wide = MultimodalDataset(**{**vars(dataset), "train": widened(dataset.train, 1 << 20)})
+    wide = replace(dataset, train=widened(dataset.train, 1 << 20))
     assert [len(batch.users) for batch in RankingBatches(wide, "test", memory_mb=1)] == [1, 1, 1, 1]
 
 

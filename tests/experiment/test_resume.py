@@ -219,7 +219,7 @@ R.training_step = training_step
         assert result_of(folder) == before
         first.send_signal(signal.SIGTERM)
         awake.touch()  # a signal is acted upon between two steps
-        first.wait(timeout=120)
+        assert first.wait(timeout=120) == 128 + signal.SIGTERM
     finally:
         first.kill()
     assert result_of(folder)["status"] == "interrupted", (tmp_path / "output").read_text()

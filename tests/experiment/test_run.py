@@ -104,7 +104,28 @@ def test_two_ddp_processes_share_a_folder_that_one_of_them_writes(tmp_path: Path
     assert train(alone, *common).returncode == 0
     done = train(together, *common, "trainer.devices=2", "trainer.strategy=ddp")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("record:") == 1
+    assert done.stdout.count("record:") == 1 and "Error" not in done.stderr
     results = [result_of(folder) for folder in (alone, together)]
     assert results[0]["signature"] == results[1]["signature"]
     assert results[0]["test/recall@20"] == pytest.approx(results[1]["test/recall@20"], abs=1e-6)
+
+
+def test_hiding_modalities_hurts_on_the_embedded_catalogue(tmp_path: Path) -> None:
+    """The catalogue would be no test bed for missing modalities otherwise."""
+    larger = ("dataset.n_users=500", "dataset.n_items=300", "trainer.max_epochs=12", "model.training.lr=0.01")
+    common = ("model=i3mrec", "logger=csv", "callbacks=none", "imputer=zero", *larger)
+    found = {}
+    for name, missing in (("natural", ("missing=natural",)), ("hidden", ("missing=rate", "missing.rate=0.9"))):
+        assert train(tmp_path / name, *common, *missing).returncode == 0
+        found[name] = result_of(tmp_path / name)["val/recall@20"]
+    assert found["hidden"] < 0.9 * found["natural"]
+
+
+def test_several_devices_in_a_sweep_are_refused(tmp_path: Path) -> None:
+    refused = train(tmp_path / "x", "-m", "seed=0,1", "trainer.devices=2", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    assert refused.returncode != 0 and "would start the sweep again" in refused.stderr
+
+
+def test_nothing_is_left_of_a_run_whose_data_cannot_be_read(tmp_path: Path) -> None:
+    failed = train(tmp_path / "x", "dataset.natural_missing=2")
+    assert failed.returncode == 1 and "Error" in failed.stderr and not (tmp_path / "x").exists()

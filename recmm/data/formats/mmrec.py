@@ -86,9 +86,7 @@ def read_mmrec(
     )
 
 
-def _read_table(
-    path: Path, role: str, required: tuple[str, ...], *, optional: tuple[str, ...] = ()
-) -> pl.DataFrame:
+def _read_table(path: Path, role: str, required: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> pl.DataFrame:
     """All columns as text and ``LINE``, after a look at the first line: its separator and its names.
 
     Blank lines are skipped. Columns that are neither ``required`` nor ``optional`` may be called anything.
@@ -109,8 +107,8 @@ def _read_table(
         )
     if repeated := [column for column in (*required, *optional) if names.count(column) > 1]:
         raise ColumnError(
-            f"{path} has the columns {', '.join(names)}, so {', '.join(repeated)} stands there more than once; expected "
-            "each once in the first line. Remove or rename the others."
+            f"{path} has the columns {', '.join(names)}, so {', '.join(repeated)} stands there more than once; "
+            "expected each once in the first line. Remove or rename the others."
         )
     try:
         table = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
