@@ -51,11 +51,12 @@ class LightGCN(Recommender):
         return Embeddings(nodes[: self.catalog.n_users], nodes[self.catalog.n_users :])
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        users, items = self.represent(view)
-        u, i, j = users[batch.users], items[batch.positives], items[batch.negatives]
         shift = self.catalog.n_users
-        nodes = (batch.users, shift + batch.positives, shift + batch.negatives)
+        rows = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
+        nodes = propagate(self.adjacency, self.ego, self.n_layers)
+        u, i, j = nodes.index_select(0, rows).chunk(3)  # one gather: its gradient is one table of all nodes, not three
+        ego = self.ego.index_select(0, rows)
         return {
             "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
-            "ego_l2": self.ego_l2 * squared_l2(*(self.ego[n] for n in nodes)),
+            "ego_l2": self.ego_l2 * squared_l2(ego, batch_size=len(batch.users)),
         }
