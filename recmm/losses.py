@@ -66,12 +66,6 @@ def irmv1_penalty(margins: Tensor) -> Tensor:
 # ---------------------------------------------------------------------- contrast
 
 
-def info_nce(anchors: Tensor, positives: Tensor, temperature: float) -> Tensor:
-    """Mean of -log exp(cos(a_i, b_i) / t) / sum_j exp(cos(a_i, b_j) / t) for two views [n, d] of the same n things."""
-    a, b = F.normalize(anchors, dim=-1), F.normalize(positives, dim=-1)
-    return F.cross_entropy(a @ b.T / temperature, torch.arange(len(a), device=a.device))
-
-
 def pairwise_info_nce(
     views: Tensor,
     temperature: float,

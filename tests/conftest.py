@@ -1,9 +1,13 @@
 """Fixtures that every part's tests share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.synthetic import synthetic
@@ -22,3 +26,14 @@ def real_data() -> Path:
 def tiny_dataset() -> MultimodalDataset:
     """60 users x 40 items with three modalities and natural gaps."""
     return synthetic(n_users=60, n_items=40, seed=0)
+
+
+@pytest.fixture(scope="session")
+def info_nce() -> Callable[[Tensor, Tensor, float], Tensor]:
+    """InfoNCE of one ordered pair of views, written as in the textbook: what the faster forms are compared with."""
+
+    def naive(anchors: Tensor, positives: Tensor, temperature: float) -> Tensor:
+        logits = F.normalize(anchors, dim=-1) @ F.normalize(positives, dim=-1).T / temperature
+        return F.cross_entropy(logits, torch.arange(len(anchors)))
+
+    return naive

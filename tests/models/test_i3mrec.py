@@ -15,10 +15,12 @@ from torch import Tensor
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError
-from recmm.losses import info_nce, irmv1_penalty, loss_variance, squared_l2
+from recmm.losses import irmv1_penalty, loss_variance, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Training
 from recmm.models.i3mrec import I3MRec
+
+InfoNCE = Callable[[Tensor, Tensor, float], Tensor]
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 DIMS = {"visual": 5, "textual": 3, "acoustic": 4}
@@ -132,7 +134,7 @@ def test_final_l2_is_halved_and_divided_by_the_configured_batch_size() -> None:
 
 
 @pytest.mark.parametrize("n_modalities", [2, 3])
-def test_consistency_is_the_sum_over_ordered_pairs_of_masks(n_modalities: int) -> None:
+def test_consistency_is_the_sum_over_ordered_pairs_of_masks(n_modalities: int, info_nce: InfoNCE) -> None:
     model = make(n_modalities, alpha=0.5)
     repeated = Pairs(*(torch.cat([x, x[:2]]) for x in BATCH))
     _, e_i = dense_encoding(model, n_modalities)
@@ -241,7 +243,7 @@ def test_penalties_of_eq_8() -> None:
     assert not {"environments", "invariance"} & set(make(irm="none").losses(BATCH, view()))
 
 
-def test_masks_may_be_sampled() -> None:
+def test_masks_may_be_sampled(info_nce: InfoNCE) -> None:
     model = make(mask_mode="sampled", n_masks=2, alpha=1.0)
     _, e_i = dense_encoding(model)
     views = [dense_z(model, e_i[BATCH.positives] * torch.tensor(c)[:, None]) for c in ([1, 0], [0, 1], [1, 1])]
@@ -254,7 +256,7 @@ def test_masks_may_be_sampled() -> None:
     assert drawn == {round(value, 3) for value in pairs}
 
 
-def test_inputs_of_the_fusion() -> None:
+def test_inputs_of_the_fusion(info_nce: InfoNCE) -> None:
     _, e_i = dense_encoding(make())
     with_concat = make(fusion_in="concat")
     assert with_concat.fusion.weight.shape == (D, 2 * D)
