@@ -191,8 +191,8 @@ def _explain(error: BaseException) -> str:
     """One sentence for whatever Hydra raises while it reads arguments and YAML files."""
     text = " ".join(str(error).split())
     chain: list[BaseException] = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(inner)
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
+        chain.append(inner)  # OmegaConf raises one error object again and again, so the chain may bite its tail
     if text.startswith("Ambiguous value for argument"):
         return (
             f"{text.split(chr(39))[1]} lists several values: add -m to run one job for each, or write key=[a,b] for a "
