@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from recmm.errors import ConfigError
-from recmm.experiment.check import check_arguments, jobs
+from recmm.experiment.check import _explain, check_arguments, jobs
 from recmm.experiment.constructors import check_node
 from recmm.experiment.launch import config_folder
 
@@ -274,3 +274,9 @@ def test_untyped_configurations_are_checked_as_well() -> None:
 
     with pytest.raises(ConfigError, match="There is no key sed; did you mean 'seed'"):
         check(OmegaConf.create({"sed": 1}))
+
+
+def test_a_chain_of_errors_that_bites_its_tail_is_read_once() -> None:
+    first, second = ValueError("first"), KeyError("second")
+    first.__context__, second.__context__ = second, first
+    assert _explain(first) == "first"
