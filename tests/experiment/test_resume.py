@@ -172,7 +172,9 @@ def test_killed_and_resumed(model: str, moment: str, uninterrupted: Callable[[st
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_resumable_record(uninterrupted: Callable[[str], Path], tmp_path: Path) -> None:
     folder = tmp_path / "interrupted"
-    press = SABOTAGE["in mid-epoch"].replace("die()", "os.kill(os.getpid(), signal.SIGINT)")
+    # A test runner in the background hands on that SIGINT is ignored; at a terminal it is not.
+    heed = "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    press = heed + SABOTAGE["in mid-epoch"].replace("die()", "os.kill(os.getpid(), signal.SIGINT)")
     interrupted = run(folder, sabotage=press)
     assert interrupted.returncode == 130
     assert "Traceback" not in interrupted.stderr
