@@ -131,7 +131,8 @@ def _refuse(cfg: DictConfig, *, in_sweep: bool) -> None:
             f"trainer.check_val_every_n_epoch={settings.check_val_every_n_epoch} is beyond "
             f"trainer.max_epochs={settings.max_epochs}: no epoch would ever be validated, and none could be selected."
         )
-    if in_sweep and settings.devices not in (1, "1", "auto"):
+    one_listed = OmegaConf.is_list(settings.devices) and len(settings.devices) == 1
+    if in_sweep and not one_listed and settings.devices not in (1, "1"):  # "auto" may be several
         raise ConfigError(
             f"trainer.devices={settings.devices} with -m: the further processes of a distributed run would start the "
             "sweep again. Run the jobs one by one without -m, or take one device per job."
