@@ -1,4 +1,4 @@
-"""The user-item graph as a sparse product whose backward pass is the same product."""
+"""Graphs as sparse products that know their own exact backward pass."""
 
 from typing import Any
 
@@ -9,23 +9,73 @@ from recmm.data.catalog import Catalog
 
 
 class _Product(torch.autograd.Function):
-    """A x for a constant A = A^T: the gradient is A g, the same function again, hence differentiable to any order."""
+    """A x for a constant A: the gradient is A^T g, the same function with the parts swapped, so any order works."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, x: Tensor) -> Tensor:
-        ctx.matrix = matrix
+    def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
+        ctx.matrix, ctx.transposed = matrix, transposed
         return matrix @ x
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
-        return None, _Product.apply(ctx.matrix, grads[0])
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, _Product.apply(ctx.transposed, ctx.matrix, grads[0])
+
+
+class _CSR(nn.Module):
+    """A constant sparse matrix in CSR form as buffers, which follow their module and stay out of checkpoints.
+
+    Args:
+        keys: int64 [n_entries], row * n_columns + column, in ascending order, each once.
+        values: float [n_entries].
+        shape: rows and columns.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor, shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+        starts = torch.zeros(shape[0] + 1, dtype=torch.int64, device=keys.device)
+        starts[1:] = torch.bincount(keys // shape[1], minlength=shape[0]).cumsum(0)
+        self.register_buffer("row_starts", starts, persistent=False)
+        self.register_buffer("columns", keys % shape[1], persistent=False)
+        self.register_buffer("values", values, persistent=False)
+
+    @property
+    def matrix(self) -> Tensor:
+        """The sparse CSR tensor over the buffers, without a copy."""
+        parts = (self.get_buffer("row_starts"), self.get_buffer("columns"), self.get_buffer("values"))
+        return torch.sparse_csr_tensor(*parts, self.shape, check_invariants=False)
+
+
+class SparseProduct(nn.Module):
+    """x [n, d] -> A x [m, d] for a constant sparse matrix A [m, n].
+
+    A and its transpose are both kept in CSR form: autograd knows no backward that stays in CSR, so the backward pass
+    is the forward pass of the transpose.
+
+    Args:
+        rows, columns: int64 [n_entries], where A is not zero, each pair once.
+        values: float [n_entries].
+        shape: (m, n).
+    """
+
+    def __init__(self, rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> None:
+        super().__init__()
+        m, n = self.shape = shape
+        keys, order = torch.sort(rows * n + columns)
+        self.direct = _CSR(keys, values[order], (m, n))
+        keys, order = torch.sort(columns * m + rows)
+        self.mirrored = _CSR(keys, values[order], (n, m))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _Product.apply(self.direct.matrix, self.mirrored.matrix, x)
+
+    def transposed(self, x: Tensor) -> Tensor:
+        """x [m, d] -> A^T x [n, d]."""
+        return _Product.apply(self.mirrored.matrix, self.direct.matrix, x)
 
 
 class SymmetricProduct(nn.Module):
-    """x [N, d] -> A x [N, d] for a constant symmetric sparse matrix A.
-
-    The matrix is kept in CSR form as buffers: it follows the module to its device and stays out of checkpoints.
-    Autograd knows no backward that stays in CSR, so the symmetry serves: the backward pass is one more forward pass.
+    """x [N, d] -> A x [N, d] for a constant symmetric sparse matrix A, which is kept once.
 
     Args:
         rows, columns: int64 [n_entries], where A is not zero, both (i, j) and (j, i), each pair once.
@@ -42,21 +92,11 @@ class SymmetricProduct(nn.Module):
         mirrored_keys, mirrored_order = torch.sort(columns * n_nodes + rows)
         if not (torch.equal(keys, mirrored_keys) and torch.equal(values[order], values[mirrored_order])):
             raise ValueError("SymmetricProduct needs every entry (i, j) also as (j, i), of equal value.")
-        starts = torch.zeros(n_nodes + 1, dtype=torch.int64)
-        starts[1:] = torch.bincount(rows, minlength=n_nodes).cumsum(0)
-        self.n_nodes = n_nodes
-        self.register_buffer("row_starts", starts, persistent=False)
-        self.register_buffer("columns", columns[order], persistent=False)
-        self.register_buffer("values", values[order], persistent=False)
-
-    @property
-    def matrix(self) -> Tensor:
-        """A as a sparse CSR tensor over the buffers, without a copy."""
-        parts = (self.get_buffer("row_starts"), self.get_buffer("columns"), self.get_buffer("values"))
-        return torch.sparse_csr_tensor(*parts, (self.n_nodes, self.n_nodes), check_invariants=False)
+        self.direct = _CSR(keys, values[order], (n_nodes, n_nodes))
 
     def forward(self, x: Tensor) -> Tensor:
-        return _Product.apply(self.matrix, x)
+        matrix = self.direct.matrix
+        return _Product.apply(matrix, matrix, x)
 
 
 def symmetric_adjacency(catalog: Catalog) -> SymmetricProduct:
@@ -69,3 +109,23 @@ def symmetric_adjacency(catalog: Catalog) -> SymmetricProduct:
     values = (degrees[users] * degrees[items]).rsqrt().float()
     rows, columns = torch.cat([users, items]), torch.cat([items, users])
     return SymmetricProduct(rows, columns, values.repeat(2), catalog.n_users + catalog.n_items)
+
+
+def mean_over_items(catalog: Catalog) -> SparseProduct:
+    """D_U^-1 R [n_users, n_items]: a user is the mean of the items in its training history (CI2MG Eq. 1).
+
+    Users without history have a zero row.
+    """
+    degrees = catalog.user_counts().float()
+    values = degrees[catalog.train_users].reciprocal()
+    return SparseProduct(catalog.train_users, catalog.train_items, values, (catalog.n_users, catalog.n_items))
+
+
+def mean_over_users(catalog: Catalog) -> SparseProduct:
+    """D_V^-1 R^T [n_items, n_users]: an item is the mean of the users who have it in training (CI2MG Eq. 1).
+
+    Items without training interactions have a zero row.
+    """
+    degrees = catalog.item_counts().float()
+    values = degrees[catalog.train_items].reciprocal()
+    return SparseProduct(catalog.train_items, catalog.train_users, values, (catalog.n_items, catalog.n_users))

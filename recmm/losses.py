@@ -66,6 +66,18 @@ def irmv1_penalty(margins: Tensor) -> Tensor:
 # ---------------------------------------------------------------------- contrast
 
 
+def info_nce(anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float) -> Tensor:
+    """Mean of -log softmax of the cosines / temperature at the positive (van den Oord et al., 2018).
+
+    Args:
+        anchors: [n, d].
+        candidates: [c, d], the positives among them.
+        positives: int64 [n], the row of ``candidates`` that belongs to each anchor.
+    """
+    logits = F.normalize(anchors, dim=-1) @ F.normalize(candidates, dim=-1).T / temperature
+    return F.cross_entropy(logits, positives)
+
+
 def pairwise_info_nce(
     views: Tensor,
     temperature: float,

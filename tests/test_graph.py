@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 
 from recmm.data.catalog import Catalog
-from recmm.graph import SymmetricProduct, symmetric_adjacency
+from recmm.graph import SparseProduct, SymmetricProduct, mean_over_items, mean_over_users, symmetric_adjacency
 
 
 @pytest.fixture
@@ -57,5 +57,35 @@ def test_asymmetric_entries_are_refused() -> None:
 def test_the_graph_stays_out_of_checkpoints_but_moves_with_the_module(catalog: Catalog) -> None:
     product = symmetric_adjacency(catalog)
     assert not product.state_dict()
-    assert {name for name, _ in product.named_buffers()} == {"row_starts", "columns", "values"}
+    assert {name for name, _ in product.named_buffers()} == {
+        f"direct.{name}" for name in ("row_starts", "columns", "values")
+    }
     assert product.double()(torch.randn(9, 1).double()).dtype == torch.float64
+
+
+@pytest.fixture
+def rectangle() -> SparseProduct:
+    """[[0, 2, 0], [1, 0, -3]] in unsorted order."""
+    rows, columns = torch.tensor([1, 0, 1]), torch.tensor([2, 1, 0])
+    return SparseProduct(rows, columns, torch.tensor([-3.0, 2.0, 1.0]), (2, 3))
+
+
+def test_rectangular_product_and_its_transpose_by_hand(rectangle: SparseProduct) -> None:
+    dense = torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, -3.0]])
+    assert torch.equal(rectangle(torch.eye(3)), dense)
+    assert torch.equal(rectangle.transposed(torch.eye(2)), dense.T)
+
+
+def test_rectangular_backward_is_exact_to_the_second_order(rectangle: SparseProduct) -> None:
+    product = rectangle.double()
+    for call, n in ((product, 3), (product.transposed, 2)):
+        x = torch.randn(n, 2, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(call, (x,))
+        assert torch.autograd.gradgradcheck(lambda y, call=call: call(y).square(), (x,))
+
+
+def test_means_over_neighbours_by_hand(catalog: Catalog) -> None:
+    items = torch.arange(5.0)[:, None]
+    assert mean_over_items(catalog)(items).flatten().tolist() == pytest.approx([0.5, 1, 5 / 3, 0])  # user 3 has no item
+    users = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+    assert mean_over_users(catalog)(users).flatten().tolist() == [1, 0.5, 2, 2, 0]  # item 4 has no user

@@ -83,7 +83,7 @@ class Checkpoints(CheckpointBase):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Recommender)
         validated = self._validation_seconds > 0
-        kinds = ("train/", "val/") if validated else ("train/",)
+        kinds = ("train/", "method/", "val/") if validated else ("train/", "method/")
         metrics = {name: value for kind in kinds for name, value in pl_module.results.items() if name.startswith(kind)}
         seconds = time.perf_counter() - self._epoch_started - self._validation_seconds
         timing = {"seconds/train": round(seconds, 4), "seconds/val": round(self._validation_seconds, 4)}

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import signal
 import warnings
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ def describe(cfg: DictConfig, choices: dict[str, Any], datamodule: MultimodalDat
         "model": choices["model"],
         "dataset": choices["dataset"],
         "missing": choices["missing"],
-        "imputer": type(datamodule.imputer).__name__.lower(),
+        "imputer": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(datamodule.imputer).__name__).lower(),
         "seed": cfg.seed,
         "settings_source": cfg.settings_source,
         "data": {

@@ -1,9 +1,22 @@
 """One file per paper: a LightningModule that holds the method's equations and nothing else."""
 
 from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.ci2mg import CI2MG
 from recmm.models.floors import Popularity, Random
 from recmm.models.i3mrec import I3MRec
 from recmm.models.lightgcn import LightGCN
+from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
 
-__all__ = ["MFBPR", "Embeddings", "I3MRec", "LightGCN", "Popularity", "Random", "Recommender", "Training"]
+__all__ = [
+    "CI2MG",
+    "MFBPR",
+    "Embeddings",
+    "I3MRec",
+    "LightGCN",
+    "LightGCNM",
+    "Popularity",
+    "Random",
+    "Recommender",
+    "Training",
+]

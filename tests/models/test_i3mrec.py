@@ -440,6 +440,7 @@ def test_the_recommended_profile_is_the_constructors_defaults_and_names_every_ke
     assert written.pop("_target_") == "recmm.models.I3MRec"
     assert written == {n: p.default for n, p in KEYWORDS.items() if n not in ("catalog", "training")}
     assert {k: v for k, v in training.items() if k not in ("_target_", "seed")} == {
+        "optimizer": Training().optimizer,
         "lr": Training().lr,
         "weight_decay": Training().weight_decay,
         "batch_size": Training().batch_size,
