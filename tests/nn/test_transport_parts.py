@@ -1,21 +1,14 @@
 """The parts of a transport solve, and what they decide: atoms, neighbours, kernels, starts, anchors; real features."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ot
 import pytest
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from torch import Tensor
 
-from recmm.missing.imputers import Mean
-from recmm.missing.settings import Rate
-from recmm.nn.modality_input import Projection, TwoHopMean
-from recmm.nn.rows import centred
 from recmm.nn.transport import TransportSettings, neighbours, solve
 from recmm.nn.transport.atoms import Atoms, distinct, separate
 from recmm.nn.transport.balance import balance, rounding
