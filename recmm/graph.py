@@ -21,6 +21,13 @@ class _Product(torch.autograd.Function):
         return None, None, _Product.apply(ctx.transposed, ctx.matrix, grads[0])
 
 
+def row_starts(rows: Tensor, n_rows: int) -> Tensor:
+    """int64 [n_rows + 1]: where each row's entries begin in CSR order, from the row of every entry."""
+    starts = torch.zeros(n_rows + 1, dtype=torch.int64, device=rows.device)
+    starts[1:] = torch.bincount(rows, minlength=n_rows).cumsum(0)
+    return starts
+
+
 class _CSR(nn.Module):
     """A constant sparse matrix in CSR form as buffers, which follow their module and stay out of checkpoints.
 
@@ -33,9 +40,7 @@ class _CSR(nn.Module):
     def __init__(self, keys: Tensor, values: Tensor, shape: tuple[int, int]) -> None:
         super().__init__()
         self.shape = shape
-        starts = torch.zeros(shape[0] + 1, dtype=torch.int64, device=keys.device)
-        starts[1:] = torch.bincount(keys // shape[1], minlength=shape[0]).cumsum(0)
-        self.register_buffer("row_starts", starts, persistent=False)
+        self.register_buffer("row_starts", row_starts(keys // shape[1], shape[0]), persistent=False)
         self.register_buffer("columns", keys % shape[1], persistent=False)
         self.register_buffer("values", values, persistent=False)
 

@@ -27,7 +27,7 @@ from recmm.nn.activations import Activation, activate
 from recmm.nn.couplings import Coupled, Coupling, Couplings, Pair
 from recmm.nn.hypergraph import ClusterHypergraph, Degree, HyperWeight, Incidence, Prototypes
 from recmm.nn.modality_input import BlockNorm, Blocks, ColdItems, Projection, ProjectionKind, TwoHopMean
-from recmm.nn.propagation import propagate
+from recmm.nn.propagation import id_table, propagate
 from recmm.nn.rows import centred, unit_rows
 from recmm.nn.transport import TransportSettings
 
@@ -150,7 +150,7 @@ class CI2MG(Recommender):
             log.warning("With one modality CI2MG has nothing to transport or to contrast: both parts are left out.")
             inter = contrast = False
         self.intra, self.inter, self.contrast, self.task = intra, inter, contrast, task
-        self.id_gnn, self.n_layers, self.readout, self.id_act = id_gnn, n_layers, readout, id_act
+        self.n_layers, self.readout, self.id_act = n_layers, readout, id_act
         self.ego_l2, self.center, self.prototype_epochs = ego_l2, center, prototype_epochs
         self.mask_sources, self.source_mask = mask_sources, source_mask
         self.refresh_every, self.barycentre, self.mu = refresh, barycentre, mu
@@ -160,8 +160,7 @@ class CI2MG(Recommender):
         self.user_side, self.lambda3, self.generator_lr = user_side, lambda3, generator_lr
 
         self.adjacency = symmetric_adjacency(catalog)
-        self.ego = nn.Parameter(torch.empty(n_users + n_items, dim))  # X^(0)
-        nn.init.xavier_uniform_(self.ego)
+        self.ego = id_table(n_users + n_items, dim)  # X^(0)
         self.projection = Projection(list(catalog.dims.values()), dim, projection)
         self.two_hops = TwoHopMean(catalog, keep_own=keep_own, cold=cold)
         self.blocks = Blocks(n_modalities, block_norm)
@@ -259,7 +258,6 @@ class CI2MG(Recommender):
 
     def _barycentres(self, q: Tensor, transport: Any, k: int, view: ModalityView, second: int) -> Tensor:
         """diag(1 / mu) (T + dT) Q of the k-th ordered pair, Q [n_items, d] of modality ``second``."""
-        rows = None
         if self.source_mask:
             sources = view.visible(self.catalog.modalities[second]).float()[:, None]
             rows = transport(sources)

@@ -1,9 +1,7 @@
 """LightGCN (He et al., SIGIR 2020): linear propagation on the user-item graph. methods.md section 7.3."""
 
-from typing import Literal
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
@@ -11,7 +9,7 @@ from recmm.graph import symmetric_adjacency
 from recmm.losses import bpr, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender, Training
-from recmm.nn.propagation import propagate
+from recmm.nn.propagation import IdInit, id_table, propagate
 
 
 class LightGCN(Recommender):
@@ -34,17 +32,13 @@ class LightGCN(Recommender):
         dim: int = 64,
         n_layers: int = 2,
         ego_l2: float = 1e-4,
-        init: Literal["xavier", "normal"] = "xavier",
+        init: IdInit = "xavier",
         training: Training = Training(),
     ) -> None:
         super().__init__(catalog, training)
         self.n_layers, self.ego_l2 = n_layers, ego_l2
         self.adjacency = symmetric_adjacency(catalog)
-        self.ego = nn.Parameter(torch.empty(catalog.n_users + catalog.n_items, dim))
-        if init == "xavier":
-            nn.init.xavier_uniform_(self.ego)
-        else:
-            nn.init.normal_(self.ego, std=0.1)
+        self.ego = id_table(catalog.n_users + catalog.n_items, dim, init)
 
     def represent(self, view: ModalityView) -> Embeddings:
         nodes = propagate(self.adjacency, self.ego, self.n_layers)

@@ -19,7 +19,7 @@ from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender, Training
 from recmm.models.checks import check_choices, check_lowest, check_modalities
 from recmm.nn.modality_input import BlockNorm, Blocks, ColdItems, Projection, ProjectionKind, TwoHopMean
-from recmm.nn.propagation import propagate
+from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.rows import centred
 
 _USED_BY = {"projection": "ab", "keep_own": "a", "cold": "a", "block_norm": "a", "content_l2": "c"}
@@ -68,7 +68,7 @@ class LightGCNM(Recommender):
         block_norm: BlockNorm = "l2",
         ego_l2: float = 1e-4,
         content_l2: float = 1e-4,
-        init: Literal["xavier", "normal"] = "xavier",
+        init: IdInit = "xavier",
         training: Training = Training(),
     ) -> None:
         _check(locals())
@@ -76,11 +76,7 @@ class LightGCNM(Recommender):
         self.variant, self.dim, self.n_layers, self.center = variant, dim, n_layers, center
         self.ego_l2, self.content_l2 = ego_l2, content_l2
         self.adjacency = symmetric_adjacency(catalog)
-        self.ego = nn.Parameter(torch.empty(catalog.n_users + catalog.n_items, dim))
-        if init == "xavier":
-            nn.init.xavier_uniform_(self.ego)
-        else:
-            nn.init.normal_(self.ego, std=0.1)
+        self.ego = id_table(catalog.n_users + catalog.n_items, dim, init)
 
         widths = list(catalog.dims.values())
         self.projection = Projection([sum(widths)] if variant == "c" else widths, dim, projection)

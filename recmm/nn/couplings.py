@@ -153,7 +153,7 @@ class Couplings(nn.Module):
                     self.modalities[a],
                     self.modalities[b],
                     plan.perplexity,
-                    plan.n_items,
+                    plan.n_distinct,
                 )
                 self._warned = True
 

@@ -1,8 +1,18 @@
-"""Linear propagation on a graph."""
+"""Linear propagation on a graph, and the embeddings that it starts from."""
 
 from collections.abc import Callable
+from typing import Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+IdInit = Literal["xavier", "normal"]
+
+
+def id_table(n_nodes: int, dim: int, init: IdInit = "xavier") -> nn.Parameter:
+    """Trainable embeddings [n_nodes, dim]: Xavier-uniform, or normal with standard deviation 0.1."""
+    table = torch.empty(n_nodes, dim)
+    return nn.Parameter(nn.init.xavier_uniform_(table) if init == "xavier" else nn.init.normal_(table, std=0.1))
 
 
 def propagate(product: Callable[[Tensor], Tensor], x: Tensor, n_layers: int) -> Tensor:

@@ -123,8 +123,9 @@ def test_every_parameter_has_one_optimiser_and_a_step_changes_those_of_the_main_
     assert len(trained) == len(set(trained))
     assert {id(p) for p in model.parameters()} == set(trained) | aside
     main = {name: p for name, p in model.named_parameters() if id(p) in set(trained)}
-    reached = set()
-    for _ in range(2):  # of two factors, one of which starts at zero, the other is reached from the second step on
+    reached: set[str] = set()
+    # of two factors, one of which starts at zero, the other is reached from the second step on
+    for _ in range(1 if all(x.any() for x in before.values()) else 2):
         optimizer.zero_grad()
         total(seeded_losses(model, first_batch(dataset), view)).backward()
         # weight decay alone would change a parameter that no loss term reaches
@@ -191,8 +192,10 @@ def test_permuting_item_ids_permutes_scores(method: str, dataset: MultimodalData
         name: build_views(data, Rate(rate=0.0).draw(data), Zero())["train"]
         for name, data in (("a", dataset), ("b", other))
     }
-    # batch statistics of nearly equal rows, as in ci2mg_literal, multiply what rounding leaves between two orders
-    torch.testing.assert_close(scores(twin, full["b"]), scores(model, full["a"])[:, order], rtol=1e-3, atol=5e-4)
+    bounds = {"rtol": 1e-4, "atol": 1e-5}
+    if method == "ci2mg_literal":  # the rows of its Q are equal: batch statistics multiply what rounding leaves there
+        bounds = {"rtol": 1e-3, "atol": 5e-4}
+    torch.testing.assert_close(scores(twin, full["b"]), scores(model, full["a"])[:, order], **bounds)
 
 
 def with_noise_in_hidden_entries(dataset: MultimodalDataset, mask: np.ndarray) -> MultimodalDataset:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from recmm.graph import row_starts
 from recmm.nn.transport.settings import Domain
 
 Pair = tuple[Tensor, Tensor]
@@ -158,7 +159,7 @@ class SparseKernel(Kernel):
     def __init__(self, rows: Tensor, columns: Tensor, cost: Tensor, row_mass: Tensor, mass: Tensor) -> None:
         self.rows, self.columns, self.cost, self.row_mass, self.mass = rows, columns, cost, row_mass, mass
         self.by_column = torch.argsort(columns * len(row_mass) + rows)
-        self.row_starts, self.column_starts = _starts(rows, len(row_mass)), _starts(columns, len(mass))
+        self.row_starts, self.column_starts = row_starts(rows, len(row_mass)), row_starts(columns, len(mass))
 
     def fit_rows(self, g: Tensor, epsilon: float) -> Tensor:
         scaled = (g[self.columns] - self.cost) / epsilon
@@ -186,9 +187,3 @@ class SparseKernel(Kernel):
     def total_cost(self, coupling: Coupling) -> Tensor:
         assert isinstance(coupling, SparseCoupling)
         return coupling.values @ self.cost
-
-
-def _starts(nodes: Tensor, n_nodes: int) -> Tensor:
-    starts = nodes.new_zeros(n_nodes + 1)
-    starts[1:] = torch.bincount(nodes, minlength=n_nodes).cumsum(0)
-    return starts

@@ -9,7 +9,7 @@ from torch import Tensor
 from recmm.nn.transport.balance import PATIENCE, ROUGH, Solution, balance, rounding
 from recmm.nn.transport.kernels import DenseCoupling, DenseKernel
 from recmm.nn.transport.plans import FactoredPlan
-from recmm.nn.transport.problem import Problem
+from recmm.nn.transport.problem import Problem, squared_distances
 
 SAMPLE = 512
 """Least number of items of the dense plan whose matched pairs are the anchors."""
@@ -64,7 +64,7 @@ def solve_lowrank(problem: Problem) -> FactoredPlan:
     anchors = midpoints[chosen.to(midpoints.device)]
     mass = anchors.new_full((len(anchors),), len(problem.source.labels) / len(anchors))
     clouds = ((problem.x, problem.source), (problem.y, problem.target))
-    kernels = [DenseKernel(_cost(points, anchors), atoms.mass, mass) for points, atoms in clouds]
+    kernels = [DenseKernel(squared_distances(points, anchors), atoms.mass, mass) for points, atoms in clouds]
     rows = problem.source.labels[:: -(-len(problem.source.labels) // ROWS)]
     limit = min(PATIENCE, problem.settings.max_iterations)
 
@@ -91,11 +91,6 @@ def solve_lowrank(problem: Problem) -> FactoredPlan:
         perplexity=final.perplexity,
         potentials=None,
     )
-
-
-def _cost(points: Tensor, anchors: Tensor) -> Tensor:
-    squares = points.square().sum(1)[:, None] + anchors.square().sum(1)
-    return torch.addmm(squares, points, anchors.T, alpha=-2).clamp_min_(0)
 
 
 def _matrix(solution: Solution) -> Tensor:

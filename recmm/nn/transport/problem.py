@@ -26,6 +26,12 @@ MOVED = 0.05
 """Share of the mass that rounding may move without a word."""
 
 
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """||x_i - y_j||^2 of rows [N, d] and [M, d]: [N, M]."""
+    squares = x.square().sum(1)[:, None] + y.square().sum(1)
+    return torch.addmm(squares, x, y.T, alpha=-2).clamp_min_(0)
+
+
 class Start(NamedTuple):
     """Potentials of the atoms and the epsilon that they belong to."""
 
@@ -60,8 +66,7 @@ class Problem:
 
     def cost(self) -> Tensor:
         """C [K, L]."""
-        squares = self.x.square().sum(1)[:, None] + self.y.square().sum(1)
-        cost = torch.addmm(squares, self.x, self.y.T, alpha=-2).clamp_min_(0)
+        cost = squared_distances(self.x, self.y)
         if self.bonus:
             cost.diagonal().sub_(self.bonus)
         return cost
