@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from recmm import __version__
+from recmm.errors import RecmmError
 
 app = typer.Typer(
     name="recmm",
@@ -40,6 +41,44 @@ def train(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=C
     from recmm.experiment.launch import main as launch  # Hydra is not loaded for the other commands
 
     launch(arguments or [])
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def check(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=CHOICE KEY=VALUE ...")] = None) -> None:
+    """Try every job of a run or sweep on a few rows, one step each, in seconds; the arguments of train.py, -m too."""
+    from recmm.experiment.dry_run import dry_run
+
+    try:
+        works = dry_run(arguments or [])
+    except RecmmError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        raise typer.Exit(2) from None
+    raise typer.Exit(0 if works else 1)
+
+
+# As above: each of the two reads its own options.
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def report(arguments: Annotated[list[str] | None, typer.Argument(metavar="FOLDER ... | wandb ...")] = None) -> None:
+    """Make a page, tables and figures of finished runs; `report wandb` a workspace. `report --help` lists options."""
+    given = arguments or []
+    try:
+        if given[:1] == ["wandb"]:
+            from recmm.report.wandb import main as workspace
+
+            workspace(given[1:])
+        else:
+            from recmm.report.command import main as page  # no Matplotlib for the other commands
+
+            page(given)
+    except RecmmError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def main() -> None:

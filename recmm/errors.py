@@ -79,3 +79,10 @@ class RunError(RecmmError):
 
 class NonFiniteLossError(RecmmError):
     """A loss term became NaN or infinite."""
+
+
+def own_error(error: BaseException | None) -> RecmmError | None:
+    """``error`` or the first of ours among its causes: Hydra wraps what a constructor raises. None if none is ours."""
+    while error is not None and not isinstance(error, RecmmError):
+        error = error.__cause__
+    return error

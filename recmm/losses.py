@@ -19,7 +19,7 @@ def bpr(positives: Tensor, negatives: Tensor) -> Tensor:
 # ---------------------------------------------------------------------- regularisers: they share one name elsewhere
 
 
-def squared_l2(*embeddings: Tensor, batch_size: int | None = None) -> Tensor:
+def squared_l2(*embeddings: Tensor, batch_size: float | None = None) -> Tensor:
     """Half the sum of squares of all ``embeddings`` ([B, d] each), divided by the batch size (methods.md B6b).
 
     Args:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recmm.data.batches import RankingBatch
 from recmm.data.dataset import MultimodalDataset
+from recmm.data.sharding import ALONE, Process
 from recmm.errors import ConfigError, EmptySplitError
 
 Candidates = Literal["all", "warm", "cold"]
@@ -55,9 +56,12 @@ class RankingBatches:
     ``memory_mb`` MiB hold four float32 rows of n_items for (the scores, up to two addends of them, and room for
     comparisons and lists), at least one.
 
+    In a distributed run each process gets the same number of chunks, those of its rank following those of the ranks
+    before it. With fewer users than processes some chunks are empty, so that no process misses an evaluation.
+
     Attributes:
         candidate_items: bool [n_items], or None where all items are candidates; also in every batch.
-        n_users, n_pairs: what is ranked in all chunks together.
+        n_users, n_pairs: what is ranked in all chunks of all processes together.
 
     Raises:
         ConfigError: see ``EvaluationSettings``.
@@ -72,6 +76,7 @@ class RankingBatches:
         candidates: Candidates = "all",
         mask_validation_at_test: bool = False,
         memory_mb: int = 256,
+        process: Process = ALONE,
     ) -> None:
         EvaluationSettings(candidates, mask_validation_at_test, memory_mb)  # checks the values
         n_items = dataset.n_items
@@ -95,10 +100,12 @@ class RankingBatches:
         self.candidate_items: Tensor | None = None if eligible is None else torch.from_numpy(eligible)
         self.n_users, self.n_pairs = len(users), len(rows)
         size = max(1, (memory_mb << 20) // (_ROWS_PER_USER * 4 * n_items))
+        n_chunks = -(-len(users) // size)
+        n_chunks += -n_chunks % process.world_size
         # Chunks of equal size rather than full ones and a rest.
-        edges = np.linspace(0, len(users), -(-len(users) // size) + 1).astype(np.int64)
+        edges = np.linspace(0, len(users), n_chunks + 1).astype(np.int64)
         self._batches = []
-        for start, stop in pairwise(edges):
+        for start, stop in list(pairwise(edges))[process.share(n_chunks)]:
             excluded = slice(*np.searchsorted(excluded_rows, [start, stop]))
             positive = slice(*np.searchsorted(rows, [start, stop]))
             self._batches.append(

@@ -8,6 +8,7 @@ import torch
 
 from recmm.data.batches import Pairs
 from recmm.data.dataset import Interactions
+from recmm.data.sharding import ALONE, Process
 from recmm.errors import DataError
 from recmm.seeding import stream
 
@@ -37,14 +38,20 @@ class NegativeSampler:
 class PairBatches:
     """The training pairs of one epoch after another.
 
+    In a distributed run every process draws the same batches and takes its share of each. Where a batch has fewer
+    triples than there are processes, those without one take one of the others' with ``weight`` 0, so that all of them
+    do the same steps.
+
     Args:
         train: training interactions.
-        batch_size: triples in a batch; the last batch of an epoch may be shorter (``per="interaction"``).
+        batch_size: triples in a batch, over all processes; the last batch of an epoch may be shorter
+            (``per="interaction"``).
         per: "interaction" visits every training pair once an epoch, shuffled, which weights users by their activity;
             "user" draws a random user and one of its items, ``n_train // batch_size + 1`` batches an epoch, which
             weights users equally (methods.md, block B15).
         seed: the run's seed; what an epoch holds depends on (seed, epoch) alone.
         epoch: tells the running epoch each time that an iteration begins.
+        process: whose share this is.
 
     Raises:
         DataError: if no user has an item that it has not seen.
@@ -58,8 +65,9 @@ class PairBatches:
         per: Literal["interaction", "user"] = "interaction",
         seed: int = 0,
         epoch: Callable[[], int] = lambda: 0,
+        process: Process = ALONE,
     ) -> None:
-        self.batch_size, self.per, self.seed, self.epoch = batch_size, per, seed, epoch
+        self.batch_size, self.per, self.seed, self.epoch, self.process = batch_size, per, seed, epoch, process
         self._negatives = NegativeSampler(train)
         usable = self._negatives.n_negatives[train.users] > 0  # a user that has seen everything has nothing to compare
         self._users, self._items = train.users[usable], train.items[usable]
@@ -70,6 +78,22 @@ class PairBatches:
     def __len__(self) -> int:
         n_pairs = len(self._users)
         return -(-n_pairs // self.batch_size) if self.per == "interaction" else n_pairs // self.batch_size + 1
+
+    def weight(self, batch: int) -> float:
+        """The factor on this process's mean loss over its share of the ``batch``-th batch.
+
+        With it, the mean over processes, which is what DDP takes of their gradients, is the mean over all triples:
+        own triples x processes / all triples.
+        """
+        n_triples = self._n_triples(batch)
+        own = self.process.share(n_triples)
+        return (own.stop - own.start) * self.process.world_size / n_triples
+
+    def _n_triples(self, batch: int) -> int:
+        """Over all processes."""
+        if self.per == "user":
+            return self.batch_size
+        return min(self.batch_size, len(self._users) - batch * self.batch_size)
 
     def __iter__(self) -> Iterator[Pairs]:
         epoch = self.epoch()
@@ -82,5 +106,7 @@ class PairBatches:
         users, positives = self._users[order], self._items[order]
         negatives = self._negatives(users, stream(self.seed, epoch, "negatives"))
         columns = [torch.from_numpy(column) for column in (users, positives, negatives)]
-        for start in range(0, len(users), self.batch_size):
-            yield Pairs(*(column[start : start + self.batch_size] for column in columns))
+        for batch in range(len(self)):
+            start, own = batch * self.batch_size, self.process.share(self._n_triples(batch))
+            rows = slice(start + own.start, start + max(own.stop, own.start + 1))
+            yield Pairs(*(column[rows] for column in columns))

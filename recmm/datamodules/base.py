@@ -10,6 +10,7 @@ from recmm.data.catalog import Catalog
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.ranking_batches import EvaluationSettings, RankingBatches
 from recmm.data.sampling import PairBatches
+from recmm.data.sharding import ALONE, Process
 from recmm.missing.imputers import Imputer, Zero
 from recmm.missing.masks import Masks, Phase
 from recmm.missing.settings import Full, MissingSetting
@@ -80,7 +81,10 @@ class MultimodalDataModule(pl.LightningDataModule):
         return self._views[phase]
 
     def ranking_batches(self, split: Literal["val", "test"]) -> RankingBatches:
-        """The users of ``split``, "val" or "test", in chunks, with what is to be found and what is no candidate."""
+        """The users of ``split``, "val" or "test", in chunks, with what is to be found and what is no candidate.
+
+        In a distributed run only those of this process.
+        """
         if split not in self._ranking:
             self._ranking[split] = RankingBatches(
                 self.dataset,
@@ -88,6 +92,7 @@ class MultimodalDataModule(pl.LightningDataModule):
                 candidates=self.evaluation.candidates,
                 mask_validation_at_test=self.evaluation.mask_validation_at_test,
                 memory_mb=self.evaluation.memory_mb,
+                process=self._process(),
             )
         return self._ranking[split]
 
@@ -101,7 +106,12 @@ class MultimodalDataModule(pl.LightningDataModule):
             per=wanted.pairs,
             seed=wanted.seed,
             epoch=lambda: trainer.current_epoch,
+            process=self._process(),
         )
+
+    def _process(self) -> Process:
+        trainer = self.trainer
+        return ALONE if trainer is None else Process(trainer.global_rank, trainer.world_size)
 
     def val_dataloader(self) -> RankingBatches:
         return self.ranking_batches("val")

@@ -101,6 +101,7 @@ class Checkpoints(CheckpointBase):
             place_copy(fresh, self.record.checkpoint("best"))
         if trainer.is_global_zero:
             os.replace(fresh, self.record.checkpoint("last"))
+        trainer.strategy.barrier()  # no process may look for `best` before it is in its place
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -120,7 +121,10 @@ def place_copy(source: Path, target: Path) -> None:
 
 
 class KeepRankings(Callback):
-    """Collects what the last validation and the test rank, for `ranks`, `topk` and `per_user` of the record."""
+    """Collects what the last validation and the test rank, for `ranks`, `topk` and `per_user` of the record.
+
+    In a distributed run the first process has it all in the end.
+    """
 
     def __init__(self, tables: RankingTables) -> None:
         self.tables = tables
@@ -131,7 +135,14 @@ class KeepRankings(Callback):
         if isinstance(outputs, RankedBatch):
             self.tables.add("val", outputs)
 
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn != "fit":
+            self.tables.gather("val")
+
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         self.tables.add("test", outputs)
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.tables.gather("test")

@@ -59,14 +59,13 @@ def check(cfg: DictConfig) -> None:
             check_node(node, f"{group}.{name}", open_keywords=True)
 
 
-def check_arguments(arguments: Sequence[str], config_dir: Path) -> None:
-    """Compose and check every job that these command-line arguments ask for; no job is started.
+def check_arguments(arguments: Sequence[str], config_dir: Path) -> list[DictConfig]:
+    """Compose and check every job that these command-line arguments ask for, and return them; none is started.
 
     Raises:
         ConfigError: an argument or a YAML file has an unknown key, choice or group, a wrong type, or bad syntax.
     """
-    for _ in jobs(arguments, config_dir):
-        pass
+    return list(jobs(arguments, config_dir))
 
 
 def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
@@ -132,7 +131,7 @@ def _expand(master: DictConfig, loader: ConfigLoaderImpl) -> list[list[str]]:
     parser = OverridesParser.create(config_loader=loader)
     arguments: Any = OmegaConf.to_container(master.hydra.overrides.task)
     overrides = parser.parse_overrides(params + arguments)
-    if str(sweeper._target_).endswith(".BasicSweeper"):
+    if str(sweeper._target_).endswith((".BasicSweeper", ".GridSweeper")):
         return BasicSweeper.split_arguments(overrides, None)[0]
     lists = [_values(override) for override in {o.get_key_element(): o for o in overrides}.values()]
     longest = max(map(len, lists), default=1)

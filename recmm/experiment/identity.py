@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from recmm import RESULTS_VERSION
@@ -15,6 +16,7 @@ from recmm import RESULTS_VERSION
 _LEFT_OUT = (
     "paths",
     "logger",
+    "sweep",
     "ckpt",
     "overwrite",
     "settings_source",
@@ -39,8 +41,7 @@ def identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities
         split_name: name of the dataset's split.
         uses_modalities: of the method; False leaves out the missing setting and the imputer.
     """
-    left_out = _LEFT_OUT if uses_modalities else _LEFT_OUT + _MODALITY_GROUPS
-    result = _flatten(_resolved(cfg), left_out)
+    result = _flatten(_resolved(cfg), _left_out(uses_modalities))
     result |= {"data.digest": data_digest, "data.split": split_name, "results_version": RESULTS_VERSION}
     return result
 
@@ -55,15 +56,26 @@ def config_hash(cfg: DictConfig) -> str:
 
     As no data digest tells two folders of data apart here, the folder counts as it is written in the configuration.
     """
-    flat = _flatten(_resolved(cfg), _LEFT_OUT)
+    flat = _flatten(_resolved(cfg), _left_out(uses_modalities(cfg)))
     written: Any = OmegaConf.to_container(cfg.dataset, resolve=False)
     return _digest(flat | {"dataset.folder": written.get("folder")})[:8]
 
 
 def run_name(cfg: DictConfig) -> str:
-    """``<model>-<dataset>-<missing>-s<seed>-<config hash>`` from the choices that Hydra noted in ``cfg.hydra``."""
+    """``<model>-<dataset>-<missing>-s<seed>-<config hash>`` from the choices that Hydra noted in ``cfg.hydra``.
+
+    ``any`` stands for the missing setting of a method that looks at no modality: one run serves under all of them.
+    """
     choices = [str(cfg.hydra.runtime.choices.get(group)) for group in ("model", "dataset", "missing")]
+    if not uses_modalities(cfg):
+        choices[-1] = "any"
     return "-".join([*(re.sub(r"[^\w.-]+", "_", choice) for choice in choices), f"s{cfg.seed}", config_hash(cfg)])
+
+
+def uses_modalities(cfg: DictConfig) -> bool:
+    """Whether the method that ``cfg`` names looks at any modality."""
+    method: Any = get_class(cfg.model._target_)
+    return bool(method.uses_modalities)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -80,6 +92,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def register_resolvers() -> None:
     """``${recmm.run_name:}``, the name of a run's folder, for ``conf/train.yaml``."""
     OmegaConf.register_new_resolver("recmm.run_name", lambda *, _root_: run_name(_root_), replace=True)
+
+
+def _left_out(uses_modalities: bool) -> tuple[str, ...]:
+    return _LEFT_OUT if uses_modalities else _LEFT_OUT + _MODALITY_GROUPS
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:

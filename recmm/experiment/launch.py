@@ -9,12 +9,12 @@ from typing import NoReturn
 
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, HydraException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import recmm
-from recmm.errors import ConfigError, RecmmError
+from recmm.errors import ConfigError, RecmmError, own_error
 from recmm.experiment.check import CONFIG_NAME, check, check_arguments, config_loader, without_null_groups
 from recmm.experiment.identity import register_resolvers
 from recmm.experiment.schema import register_schema
@@ -35,33 +35,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     folder = config_folder()
     try:
-        if not (args.help or args.hydra_help or args.shell_completion or args.info or args.cfg):
-            check_arguments(arguments, folder)
         args.overrides = without_null_groups(args.overrides, config_loader(folder, args.config_dir))
-        if not any(override.startswith("hydra.sweep.dir=") for override in args.overrides):
-            args.overrides.append(f"hydra.sweep.dir={sweep_folder(args.overrides)}")
+        if not (args.help or args.hydra_help or args.shell_completion or args.info or args.cfg):
+            jobs = check_arguments(arguments, folder)
+            if jobs[0].sweep.name is None:  # fixed here, once: a resolver would be asked anew by every job
+                args.overrides.append(f"sweep.name={sweep_name(args.overrides)}")
         _run_hydra(args, parser, task, str(folder), CONFIG_NAME)
     except RecmmError as error:
-        _leave(error)
+        leave(error)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
 
 
 def task(cfg: DictConfig) -> float | None:
-    """One job; returns the validation metric that a sweeper maximises."""
-    try:
-        check(cfg)
-        from recmm.experiment.run import train
+    """One job; returns the validation metric that a sweeper maximises, None if its sweep has called it off."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        from recmm.experiment.sweep import guarded
 
-        return train(cfg)
+        return guarded(_train, cfg, Path(HydraConfig.get().runtime.output_dir))
+    try:
+        return _train(cfg)
     except (RecmmError, HydraException) as error:
-        cause = _own(error)
+        cause = own_error(error)
         if cause is None:
             raise
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise CompactHydraException(str(cause)) from cause
-        _leave(cause)
+        leave(cause)
+
+
+def _train(cfg: DictConfig) -> float:
+    check(cfg)
+    from recmm.experiment.run import train
+
+    return train(cfg)
 
 
 def config_folder() -> Path:
@@ -73,20 +79,15 @@ def config_folder() -> Path:
     raise ConfigError(f"There is no conf/{CONFIG_NAME}.yaml in {package} or beside it; install recmm again.")
 
 
-def sweep_folder(overrides: Sequence[str]) -> str:
-    """A sweep's folder, the same for the same arguments in any order."""
-    digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
-    return f"${{paths.output}}/sweep-{digest}"
+def sweep_name(overrides: Sequence[str]) -> str:
+    """A sweep's name, the same for the same arguments in any order, however it deals with errors, wherever it runs."""
+    hows = ("sweep.", "hydra/launcher=", "hydra.launcher.", "hydra.sweeper.n_", "ckpt=")
+    what = sorted(override for override in overrides if not override.startswith(hows))
+    return f"sweep-{hashlib.sha256(chr(10).join(what).encode()).hexdigest()[:8]}"
 
 
-def _own(error: BaseException | None) -> RecmmError | None:
-    """The error of ours behind one that Hydra wrapped around it when it called a constructor."""
-    while error is not None and not isinstance(error, RecmmError):
-        error = error.__cause__
-    return error
-
-
-def _leave(error: RecmmError) -> NoReturn:
+def leave(error: RecmmError) -> NoReturn:
+    """End the process with the error's sentence and exit code: 2 for a wrong configuration, else 1."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
     print(f"{type(error).__name__}: {error}", file=sys.stderr)

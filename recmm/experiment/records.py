@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 FORMAT_VERSION = 1
 OWN_FILES = (
     *("result.json", "config.yaml", "metrics.csv", "curves.png", "masks.npz", "train.log", "checkpoints"),
-    *("ranks.parquet", "topk.parquet", "per_user.parquet", "wandb", "tensorboard"),
+    *("ranks.parquet", "topk.parquet", "per_user.parquet", "wandb", "tensorboard", "error.log"),
 )
 LIBRARIES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "scipy", "polars")
 
@@ -100,14 +100,17 @@ def open_record(
     """
     if rank_zero.rank_zero_only.rank:  # type: ignore[attr-defined]  # started by the process that holds the lock
         record = Record(folder, {"signature": signature, "attempt": 1}, writes=False)
-        last = record.checkpoint("last")
-        record.resume_from = last if resume and last.exists() else None
+        found = None if overwrite else read_result(folder)
+        if found is not None and found.get("signature") == signature:  # as the first process decides in _claim
+            record.finished, last = found["status"] == "done", record.checkpoint("last")
+            record.result = found if record.finished else record.result
+            record.resume_from = last if resume and last.exists() else None
         yield record
         return
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=1)  # a sweep that is being planned looks whether it is held
     except Timeout:
         raise RunError(
             f"Another run is writing to {folder}. Wait for it, or give this one another hydra.run.dir."
@@ -190,10 +193,10 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         RunError: the file is not readable as JSON.
     """
     path = folder / "result.json"
-    if not path.exists():
-        return None
     try:
         result: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:  # or moved aside by another process just now
+        return None
     except ValueError as error:
         raise RunError(f"{path} is not readable as JSON ({error}). Move the folder away and run again.") from error
     return result

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import re
 import signal
 import warnings
@@ -13,7 +14,6 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -25,7 +25,7 @@ from recmm.evaluation.strata import stratify
 from recmm.experiment.build import build
 from recmm.experiment.callbacks import Checkpoints, KeepRankings
 from recmm.experiment.curves import draw_curves
-from recmm.experiment.identity import identity, signature
+from recmm.experiment.identity import identity, signature, uses_modalities
 from recmm.experiment.loggers import close_loggers
 from recmm.experiment.progress import EpochBar, print_closing
 from recmm.experiment.records import Record, open_record, peak_memory_mb
@@ -41,6 +41,8 @@ MONITOR = "val/recall@20"
 def train(cfg: DictConfig) -> float:
     """Train, select and test as ``cfg`` says, in Hydra's run folder; returns the validation metric that selects.
 
+    NaN if its search has ended the run as hopeless.
+
     Raises:
         RunError: the folder is in use or holds another run.
         NonFiniteLossError: a loss term became NaN or infinite.
@@ -48,8 +50,9 @@ def train(cfg: DictConfig) -> float:
     """
     hydra = HydraConfig.get()
     folder, choices = Path(hydra.runtime.output_dir), dict(hydra.runtime.choices)
+    in_sweep = hydra.mode == RunMode.MULTIRUN
     with _leaving_no_empty(folder):
-        _refuse(cfg, in_sweep=hydra.mode == RunMode.MULTIRUN)
+        _refuse(cfg, in_sweep=in_sweep)
         callbacks = [build(node) for node in cfg.callbacks.values()]  # first, as they check their settings
         if cfg.trainer.threads:
             torch.set_num_threads(cfg.trainer.threads)
@@ -57,11 +60,10 @@ def train(cfg: DictConfig) -> float:
         datamodule.configure(
             missing=build(cfg.missing), imputer=build(cfg.imputer), evaluation=EvaluationSettings(**cfg.eval)
         )
-        method: Any = get_class(cfg.model._target_)
-        about = {
+        about: dict[str, Any] = {
             "data_digest": datamodule.dataset.digest,
             "split_name": datamodule.dataset.split.name,
-            "uses_modalities": method.uses_modalities,
+            "uses_modalities": uses_modalities(cfg),
         }
     with open_record(
         folder,
@@ -70,7 +72,7 @@ def train(cfg: DictConfig) -> float:
         resume=cfg.ckpt == "last",
         overwrite=cfg.overwrite,
     ) as record:
-        monitor = cfg.callbacks.get("early_stopping", {}).get("monitor", MONITOR)
+        monitor = monitor_of(cfg)
         if record.finished:
             made_under = record.result["missing"]  # methods without modalities have one signature under all settings
             log.info("A finished run (missing=%s) with this signature is left as it is: %s", made_under, folder)
@@ -80,9 +82,14 @@ def train(cfg: DictConfig) -> float:
             if record.writes:
                 datamodule.masks.save(folder / "masks.npz")
             _execute(cfg, record, datamodule, callbacks, monitor)
-        if record.writes:
+        if record.writes and not in_sweep:  # a sweep has its own line and table
             print_closing(record.result, folder)
-        return float(record.result[monitor])
+        return float(record.result.get(monitor, "nan"))  # a search has pruned it
+
+
+def monitor_of(cfg: DictConfig) -> str:
+    """The validation metric that selects the best epoch, and in a search the best values."""
+    return str(cfg.callbacks.get("early_stopping", {}).get("monitor", MONITOR))
 
 
 def describe(cfg: DictConfig, choices: dict[str, Any], datamodule: MultimodalDataModule) -> dict[str, Any]:
@@ -91,6 +98,7 @@ def describe(cfg: DictConfig, choices: dict[str, Any], datamodule: MultimodalDat
     log.info("%s", masks.summary())
     return {
         "model": choices["model"],
+        "uses_modalities": uses_modalities(cfg),
         "dataset": choices["dataset"],
         "missing": choices["missing"],
         "imputer": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(datamodule.imputer).__name__).lower(),
@@ -133,7 +141,14 @@ def _refuse(cfg: DictConfig, *, in_sweep: bool) -> None:
             f"trainer.max_epochs={settings.max_epochs}: no epoch would ever be validated, and none could be selected."
         )
     one_listed = OmegaConf.is_list(settings.devices) and len(settings.devices) == 1
-    if in_sweep and not one_listed and settings.devices not in (1, "1"):  # "auto" may be several
+    one_device = one_listed or settings.devices in (1, "1")
+    n_started = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    if n_started > 1 and one_device:
+        raise ConfigError(
+            f"torchrun started {n_started} processes, and with trainer.devices={settings.devices} each would be a run "
+            f"of its own in the same folder. Add trainer.devices={n_started} trainer.strategy=ddp."
+        )
+    if in_sweep and not one_device:  # "auto" may be several
         raise ConfigError(
             f"trainer.devices={settings.devices} with -m: the further processes of a distributed run would start the "
             "sweep again. Run the jobs one by one without -m, or take one device per job."
@@ -153,14 +168,21 @@ def _execute(
     settings: Any = OmegaConf.to_container(cfg.model, resolve=True)
     checkpoints = Checkpoints(record, monitor=monitor, method=settings)
     tables = RankingTables()
+    if cfg.sweep.trial is not None:
+        from recmm.experiment.search_study import Pruning  # needs Optuna, an extra
+
+        callbacks = [*callbacks, Pruning(record, checkpoints, cfg.sweep.trial)]
     loggers = [build(node, record=record) for node in cfg.logger.values()]
     trainer = make_trainer(cfg.trainer, loggers, [*callbacks, checkpoints, KeepRankings(tables)])
+    record.result["machine"] = record.result.get("machine", {}) | {"processes": trainer.world_size}
     failed = True
     try:
         for logger in loggers:
             logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
         if model.trained:
             trainer.fit(model, datamodule, ckpt_path=record.resume_from, weights_only=True)
+            if record.result.get("status") == "pruned":
+                return
             best = torch.load(record.checkpoint("best"), map_location="cpu", weights_only=True)
             model.load_state_dict(best["state_dict"])
         trainer.validate(model, datamodule, verbose=False)
@@ -187,14 +209,16 @@ def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callb
     accelerator, strategy = settings.accelerator, settings.strategy
     if accelerator == "auto":  # double precision and sparse products, which Apple's GPUs lack
         accelerator = "gpu" if torch.cuda.is_available() else "cpu"
-    if strategy == "ddp":  # parameters that a method trains by an optimiser of its own get no gradient from the loss
+    if strategy == "ddp":  # a step may leave parameters without a gradient
         strategy = "ddp_find_unused_parameters_true"
     # Lightning advises worker processes and shorter logging intervals; batches here are slices of arrays in memory.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Sparse CSR tensor support is in beta.*")
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")  # between Lightning and torch
+    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is the same in every process
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # hardware lists and tips
-    bars = [EpochBar(callback) for callback in callbacks if settings.progress and isinstance(callback, Checkpoints)]
+    told = [callback for callback in callbacks if isinstance(callback, Checkpoints) and callback.record.writes]
+    bars = [EpochBar(callback) for callback in told if settings.progress]
     trainer = pl.Trainer(
         max_epochs=settings.max_epochs,
         accelerator=accelerator,
@@ -206,6 +230,7 @@ def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callb
         check_val_every_n_epoch=settings.check_val_every_n_epoch,
         logger=loggers or False,
         callbacks=[*callbacks, *bars],
+        enable_checkpointing=any(isinstance(callback, Checkpoints) for callback in callbacks),  # no others but ours
         deterministic="warn",
         num_sanity_val_steps=0,
         log_every_n_steps=1,

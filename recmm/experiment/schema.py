@@ -54,6 +54,16 @@ class PathsConfig:
 
 
 @dataclass(kw_only=True)
+class SweepConfig:
+    """What a sweep does beyond its jobs."""
+
+    name: str | None
+    on_error: str = _one_of("continue", "stop")
+    retry_failed: bool
+    trial: int | None = _at_least(0)
+
+
+@dataclass(kw_only=True)
 class RunConfig:
     """One run."""
 
@@ -64,6 +74,7 @@ class RunConfig:
     eval: EvalConfig
     trainer: TrainerConfig
     paths: PathsConfig
+    sweep: SweepConfig
     seed: int = _at_least(0)
     ckpt: str | None = _one_of(None, "last")
     overwrite: bool

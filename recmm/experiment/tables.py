@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
+from torch import distributed
 
 from recmm.data.atomic import atomic_file
 from recmm.evaluation.metrics import per_user_metrics
@@ -18,9 +20,23 @@ class RankingTables:
         self._chunks: dict[str, list[RankedBatch]] = {"val": [], "test": []}
 
     def add(self, split: str, chunk: RankedBatch) -> None:
-        """Keep one chunk of ``split``, "val" or "test", on the host."""
+        """Keep one chunk of ``split``, "val" or "test", on the host; an empty one says nothing."""
+        if not len(chunk.users):
+            return
         ranks = chunk.ranks._replace(**{name: x.cpu() for name, x in chunk.ranks._asdict().items()})
         self._chunks[split].append(RankedBatch(chunk.users.cpu(), ranks, chunk.top_items.cpu(), chunk.top_scores.cpu()))
+
+    def gather(self, split: str) -> None:
+        """In a distributed run, hand the chunks of all processes to the first one, in the order of the processes.
+
+        All of them have to call it; those that hand over keep none.
+        """
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return
+        gathered: list[Any] = [None] * distributed.get_world_size()
+        own, is_first = self._chunks[split], distributed.get_rank() == 0
+        distributed.gather_object(own, gathered if is_first else None)
+        self._chunks[split] = [chunk for chunks in gathered for chunk in chunks] if is_first else []
 
     def ranks(self) -> pl.DataFrame:
         """user, item (dense ids), split, rank (1 = first), candidates (how many items were ranked for this user)."""

@@ -1,12 +1,14 @@
 """What all methods share: training, validation and test steps, and what a checkpoint holds."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from recmm.data.batches import Pairs, RankingBatch
 from recmm.data.catalog import Catalog
@@ -15,6 +17,8 @@ from recmm.evaluation.metrics import ListMetrics, RankingMetrics
 from recmm.evaluation.ranking import Ranks, rank_positives, top_k
 from recmm.missing.view import ModalityView
 from recmm.seeding import seed_torch
+
+log = logging.getLogger(__name__)
 
 TOP_K = 50
 """Length of the lists that are kept at test."""
@@ -52,7 +56,7 @@ class Training:
             lr x ``weight_decay`` in every step.
         lr: learning rate.
         weight_decay: on all parameters; the methods' own regularisers are keywords of the methods.
-        batch_size: triples in a batch.
+        batch_size: triples in a batch, over all processes of a distributed run.
         pairs: "interaction" visits every training pair once an epoch, "user" draws users uniformly.
         seed: the run's seed, from which every random stream derives.
     """
@@ -91,13 +95,25 @@ class _TermSums:
         self.n_steps += 1
 
     def read(self) -> tuple[dict[str, float], list[str]]:
-        """Means, and the names of the terms that were the first to be NaN or infinite (none if all are finite)."""
+        """Means, and the names of the terms that were the first to be NaN or infinite (none if all are finite).
+
+        Over all processes of a distributed run, all of which have to call it.
+        """
         if not self.n_steps:
             return {}, []
-        finite_steps = self.finite_steps.tolist()
+        sums, finite_steps = _over_processes(self.sums, "mean"), _over_processes(self.finite_steps, "min").tolist()
         first = min(finite_steps)
         lost = [name for name, n in zip(self.names, finite_steps, strict=True) if n == first < self.n_steps]
-        return dict(zip(self.names, (self.sums / self.n_steps).tolist(), strict=True)), lost
+        return dict(zip(self.names, (sums / self.n_steps).tolist(), strict=True)), lost
+
+
+def _over_processes(values: Tensor, how: Literal["mean", "min"]) -> Tensor:
+    """The mean or the least over all processes of a distributed run, element by element."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return values
+    values = values.clone()  # reduced in place
+    distributed.all_reduce(values, distributed.ReduceOp.MIN if how == "min" else distributed.ReduceOp.SUM)
+    return values / distributed.get_world_size() if how == "mean" else values
 
 
 class Recommender(pl.LightningModule):
@@ -114,6 +130,9 @@ class Recommender(pl.LightningModule):
     """False for methods that never look at a view: they give the same numbers under every mask."""
     trained: ClassVar[bool] = True
     """False for floors that have nothing to learn."""
+    in_batch_losses: bool = False
+    """True if a loss term that depends on the batch is no mean over its triples: a run by several processes, each of
+    which sees a part of every batch, then warns that it differs from one by a single process."""
 
     def __init__(self, catalog: Catalog, training: Training) -> None:
         super().__init__()
@@ -196,6 +215,26 @@ class Recommender(pl.LightningModule):
             self._views[key] = on_host.to(self.device)
         return self._views[key]
 
+    @property
+    def n_processes(self) -> int:
+        """Of the run; each sees about one n-th of every batch."""
+        return 1 if self._trainer is None else self.trainer.world_size
+
+    def setup(self, stage: str) -> None:
+        if stage != "fit" or self.n_processes == 1:
+            return
+        # All processes fit the others alike in ``start_epoch``; the loss has no gradient for them that DDP could take.
+        trained = {id(p) for p in self.main_parameters()}
+        ignored = [name for name, p in self.named_parameters() if id(p) not in trained]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, ignored)
+        if self.in_batch_losses and self.trainer.is_global_zero:
+            log.warning(
+                "%s has loss terms that depend on a batch as a whole, of which each of the %d processes sees only its "
+                "part: the numbers are not those of a single process with the same model.training.batch_size.",
+                type(self).__name__,
+                self.n_processes,
+            )
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.training_settings
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
@@ -209,6 +248,8 @@ class Recommender(pl.LightningModule):
     def training_step(self, batch: Pairs, batch_idx: int) -> Tensor:
         terms = self.losses(batch, self.view("train"))
         values = torch.stack(tuple(terms.values()))
+        if self.n_processes > 1:  # the gradient is the mean over processes, whose shares may differ in size
+            values = values * self.trainer.train_dataloader.weight(batch_idx)  # type: ignore[union-attr]
         self._terms.add(tuple(terms), values.detach())
         return values.sum()
 

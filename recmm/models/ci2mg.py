@@ -150,6 +150,7 @@ class CI2MG(Recommender):
             log.warning("With one modality CI2MG has nothing to transport or to contrast: both parts are left out.")
             inter = contrast = False
         self.intra, self.inter, self.contrast, self.task = intra, inter, contrast, task
+        self.in_batch_losses = contrast and lambda1 > 0
         self.n_layers, self.readout, self.id_act = n_layers, readout, id_act
         self.ego_l2, self.center, self.prototype_epochs = ego_l2, center, prototype_epochs
         self.mask_sources, self.source_mask = mask_sources, source_mask

@@ -68,6 +68,8 @@ class I3MRec(Recommender):
         ConfigError: for a value outside its range, or a catalogue without modalities.
     """
 
+    in_batch_losses = True
+
     def __init__(
         self,
         catalog: Catalog,
@@ -207,7 +209,8 @@ class I3MRec(Recommender):
                 self.conditionals, content, batch.positives, e_i, z_i
             )
         if self.final_l2:
-            size = self.training_settings.batch_size  # the configured one, also for a short last batch
+            # The configured one, also for a short last batch.
+            size = self.training_settings.batch_size / self.n_processes
             terms["final_l2"] = self.final_l2 * squared_l2(user, z_i, z_j, batch_size=size)
         return terms
 

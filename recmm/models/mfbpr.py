@@ -31,6 +31,7 @@ class MFBPR(Recommender):
     ) -> None:
         super().__init__(catalog, training)
         self.frobenius = frobenius
+        self.in_batch_losses = frobenius > 0  # norms of whole batches
         self.users = nn.Parameter(nn.init.xavier_normal_(torch.empty(catalog.n_users, dim)))
         self.items = nn.Parameter(nn.init.xavier_normal_(torch.empty(catalog.n_items, dim)))
 

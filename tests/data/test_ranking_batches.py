@@ -8,6 +8,7 @@ import torch
 
 from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
 from recmm.data.ranking_batches import EvaluationSettings, RankingBatches
+from recmm.data.sharding import Process
 from recmm.errors import ConfigError, EmptySplitError
 
 
@@ -112,6 +113,24 @@ def test_chunks_keep_to_the_budget_and_lose_nobody(tiny_dataset: MultimodalDatas
 
 def widened(interactions, n_items: int):
     return type(interactions)(interactions.users, interactions.items, interactions.n_users, n_items)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4, 7, 100])
+@pytest.mark.parametrize("n_items", [40, 20_000])
+def test_processes_share_the_users(tiny_dataset: MultimodalDataset, world_size: int, n_items: int) -> None:
+    wide = replace(tiny_dataset, train=widened(tiny_dataset.train, n_items))
+    whole = RankingBatches(wide, "test", memory_mb=4)
+    parts = [RankingBatches(wide, "test", memory_mb=4, process=Process(rank, world_size)) for rank in range(world_size)]
+    assert [user for part in parts for batch in part for user in batch.users.tolist()] == ranked_users(whole)
+    for kind in ("positive", "excluded"):
+        assert sum(len(pairs(part, kind)) for part in parts) == len(pairs(whole, kind))
+        assert set.union(*(pairs(part, kind) for part in parts)) == pairs(whole, kind)
+    assert len({len(part) for part in parts}) == 1 and len(parts[0]) >= 1, "no process may miss an evaluation"
+    largest = max(len(batch.users) for batch in whole)
+    assert max(len(batch.users) for part in parts for batch in part) <= largest
+    assert {(part.n_users, part.n_pairs) for part in parts} == {(whole.n_users, whole.n_pairs)}
+    if len(whole) % world_size == 0:  # the very chunks of one process
+        assert [len(batch.users) for part in parts for batch in part] == [len(batch.users) for batch in whole]
 
 
 def test_one_user_always_fits(dataset: MultimodalDataset) -> None:

@@ -1,4 +1,6 @@
-"""Training triples: exact negatives, whole epochs, replayable streams."""
+"""Training triples: exact negatives, whole epochs, replayable streams, shares of processes."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from scipy.stats import chisquare
 
 from recmm.data.dataset import Interactions
 from recmm.data.sampling import NegativeSampler, PairBatches
+from recmm.data.sharding import Process
 from recmm.errors import DataError
 
 
@@ -83,3 +86,20 @@ def test_users_that_have_seen_everything_are_left_out() -> None:
     assert batch.users.tolist() == [1] and batch.negatives.tolist() == [1]
     with pytest.raises(DataError, match="no negative"):
         PairBatches(interactions([(0, 0), (0, 1)], 1, 2), batch_size=8)
+
+
+@given(world_size=st.integers(1, 9), batch_size=st.integers(1, 12), per=st.sampled_from(["interaction", "user"]))
+def test_processes_share_every_batch_without_a_rest(world_size: int, batch_size: int, per: Any) -> None:
+    train = interactions([(u, (u * 3 + k) % 11) for u in range(7) for k in range(4)], 7, 11)
+    settings: Any = {"batch_size": batch_size, "per": per, "seed": 2}
+    whole = PairBatches(train, **settings)
+    shares = [PairBatches(train, **settings, process=Process(rank, world_size)) for rank in range(world_size)]
+    for k, (batch, *parts) in enumerate(zip(whole, *shares, strict=True)):
+        weights = [share.weight(k) for share in shares]
+        own = [torch.stack(part) for part, weight in zip(parts, weights, strict=True) if weight]
+        assert torch.equal(torch.cat(own, 1), torch.stack(batch))
+        sizes = [len(part.users) if weight else 0 for part, weight in zip(parts, weights, strict=True)]
+        assert max(sizes) - min(sizes) <= 1
+        assert all(len(part.users) for part in parts), "a process without a triple would leave out the step"
+        means = [weight * part.users.double().mean() for part, weight in zip(parts, weights, strict=True)]
+        assert float(sum(means)) / world_size == pytest.approx(float(batch.users.double().mean()))

@@ -201,7 +201,7 @@ def test_typos_inside_yaml_are_found(folder: Path) -> None:
     write(folder, "experiment/a", {"sede": 3}, "# @package _global_\n")
     assert complaint(folder, "experiment=a") == (
         "In experiment/a.yaml: There is no key sede; did you mean 'seed'? Valid: callbacks, ckpt, dataset, eval, "
-        "imputer, logger, missing, model, overwrite, paths, seed, settings_source, trainer."
+        "imputer, logger, missing, model, overwrite, paths, seed, settings_source, sweep, trainer."
     )
     write(folder, "experiment/b", {"trainer": {"max_epochs": "many"}}, "# @package _global_\n")
     assert complaint(folder, "experiment=b").startswith("In experiment/b.yaml: trainer.max_epochs: ")

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from recmm.experiment.identity import config_hash, differences, identity, register_resolvers, run_name, signature
 
 BASE: dict[str, Any] = {
-    "model": {"_target_": "a.Model", "dim": 64, "lr": 0.001, "training": {"seed": "${seed}"}},
+    "model": {"_target_": "recmm.models.I3MRec", "dim": 64, "lr": 0.001, "training": {"seed": "${seed}"}},
     "dataset": {"_target_": "a.Data", "folder": "${paths.data}/x", "download": True, "modalities": ["visual"]},
     "missing": {"_target_": "a.Rate", "rate": 0.3, "seed": 0, "paper_imputer": "a.Mean"},
     "imputer": {"_target_": "${missing.paper_imputer}"},
@@ -51,6 +51,7 @@ def sign(cfg: DictConfig, data: str = "d", split: str = "mmrec", uses_modalities
         {"ckpt": "last"},
         {"overwrite": True},
         {"settings_source": "published"},
+        {"sweep": {"name": "mine"}},
         {"hydra": {"run": {"dir": "x"}}},
         {"model__dim": 64.0},
     ],
@@ -63,7 +64,7 @@ def test_what_changes_no_number_leaves_the_signature(change: dict[str, Any]) -> 
     "change",
     [
         {"model__dim": 32},
-        {"model___target_": "a.Other"},
+        {"model___target_": "recmm.models.CI2MG"},
         {"dataset__modalities": ["visual", "acoustic"]},
         {"missing__rate": 0.5},
         {"missing__seed": 1},
@@ -123,6 +124,15 @@ def test_run_name_is_a_plain_folder_name() -> None:
     choices = {"model": "my/method:v2", "dataset": "synthetic", "missing": "mtmt"}
     cfg = config(seed=3, hydra={"runtime": {"choices": choices}})
     assert re.fullmatch(r"my_method_v2-synthetic-mtmt-s3-[0-9a-f]{8}", run_name(cfg))
+
+
+def test_a_method_without_modalities_has_one_folder_under_every_mask() -> None:
+    choices = {"model": "lightgcn", "dataset": "d", "missing": "rate"}
+    blind = {"model___target_": "recmm.models.LightGCN", "hydra": {"runtime": {"choices": choices}}}
+    name = run_name(config(**blind))
+    assert name.startswith("lightgcn-d-any-s0-")
+    assert run_name(config(**blind, missing__rate=0.9, imputer={"_target_": "a.Zero"})) == name
+    assert run_name(config(**blind, model__dim=32)) != name
 
 
 def test_the_resolver_names_a_folder_inside_the_configuration_it_is_part_of() -> None:

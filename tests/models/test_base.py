@@ -80,6 +80,18 @@ def test_ranking_does_not_touch_the_embeddings() -> None:
     assert torch.equal(model.weight, torch.ones(3, 4))
 
 
+def test_a_chunk_without_users_adds_nothing() -> None:
+    """What a process of a distributed run gets where there are fewer users than processes."""
+    model, none = LightGCN(CATALOG, dim=2).eval(), torch.zeros(0, dtype=torch.int64)
+    with torch.no_grad():
+        model._start_evaluation()
+        for n in (1, 0):
+            batch = RankingBatch(torch.arange(n), none, none, torch.arange(n), torch.arange(n))
+            ranked = model._rank(batch, VIEW, keep=True)
+    assert ranked is not None and ranked.top_items.shape == (0, 50)
+    assert model.ranking_metrics.n_users == 1 and model.list_metrics.exposure.sum() == 4
+
+
 def test_the_first_term_that_is_not_finite_is_named() -> None:
     model = Counting()
     names = ("good", "bad", "spoilt")

@@ -1,0 +1,131 @@
+"""What a search chooses from: the listed values and intervals of its arguments, in Hydra's own syntax."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override
+
+from recmm.errors import ConfigError
+
+SEARCHED = ("model", "imputer", "trainer")
+"""The groups whose keys may take several values; all others decide what is compared, and under which conditions."""
+
+Values = Mapping[str, Any]
+"""One value per searched key."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One searched key.
+
+    Attributes:
+        values: what it may take, in order; None for an interval of real numbers.
+        low, high, log: of an interval.
+    """
+
+    values: Sequence[Any] | None
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+
+    def distribution(self) -> Any:
+        """The same for Optuna."""
+        from optuna import distributions
+
+        if self.values is None:
+            return distributions.FloatDistribution(self.low, self.high, log=self.log)
+        if isinstance(self.values, range):
+            return distributions.IntDistribution(self.values[0], self.values[-1], log=self.log)
+        return distributions.CategoricalDistribution(self.values)
+
+    def __str__(self) -> str:
+        ends = f"from {self.low} to {self.high}{' (log)' if self.log else ''}"
+        return ends if self.values is None or isinstance(self.values, range) else ", ".join(self.values)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The searched keys, and the arguments that are the same for all trials."""
+
+    dimensions: Mapping[str, Dimension]
+    fixed: Sequence[str]
+
+    @property
+    def size(self) -> float:
+        """Number of combinations; infinite with an interval of real numbers."""
+        return math.prod(math.inf if d.values is None else len(d.values) for d in self.dimensions.values())
+
+    def arguments(self, values: Values) -> list[str]:
+        """``key=value`` for each searched key."""
+        return [f"{key}={value}" for key, value in self.shown(values).items()]
+
+    def shown(self, values: Values) -> dict[str, str]:
+        """The values as they are written; of real numbers four digits, enough for any hyper-parameter."""
+        written = ((key, values[key]) for key in self.dimensions)
+        return {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in written}
+
+    def first(self) -> Values:
+        """The first listed values, the lower ends of intervals."""
+        return {key: d.low if d.values is None else d.values[0] for key, d in self.dimensions.items()}
+
+    def key(self, values: Values) -> tuple[Any, ...]:
+        """The same for the same values."""
+        return tuple(values[key] for key in self.dimensions)
+
+    def unseen(self, seen: Collection[tuple[Any, ...]], start: int) -> dict[str, Any]:
+        """The first combination whose key is not among ``seen``, in the order of nested loops, from a number on.
+
+        The space has to be finite, and one of its combinations unseen.
+        """
+        while self.key(values := self._combination(start)) in seen:
+            start += 1
+        return values
+
+    def _combination(self, number: int) -> dict[str, Any]:
+        """The last key changes fastest; beyond the last combination comes the first."""
+        chosen: dict[str, Any] = {}
+        for key, dimension in reversed(list(self.dimensions.items())):
+            assert dimension.values is not None
+            number, place = divmod(number, len(dimension.values))
+            chosen[key] = dimension.values[place]
+        return chosen
+
+
+def read_space(overrides: Sequence[Override]) -> Space:
+    """Divide arguments into those with several values, the space, and the others.
+
+    Raises:
+        ConfigError: nothing has several values, or something that is not searched has; an interval is empty.
+    """
+    dimensions, fixed = {}, []
+    for key, override in {o.get_key_element(): o for o in overrides}.items():  # as everywhere, the last one counts
+        if not override.is_sweep_override():
+            fixed.append(str(override.input_line))
+        elif key.lstrip("+").split(".")[0] not in SEARCHED:
+            raise ConfigError(
+                f"{key} has several values, but a search compares the values of one method under the same conditions: "
+                f"keys of {', '.join(SEARCHED)}. Give it one value, or sweep it with what the search has found."
+            )
+        else:
+            dimensions[key] = _dimension(key, override)
+    if not dimensions:
+        raise ConfigError(
+            "The search has nothing to choose from: list values (model.dim=32,64), give an interval "
+            "('model.training.lr=tag(log,interval(1e-4,1e-2))'), or take a space of conf/search."
+        )
+    return Space(dimensions, fixed)
+
+
+def _dimension(key: str, override: Override) -> Dimension:
+    if override.is_discrete_sweep():
+        return Dimension(list(dict.fromkeys(override.sweep_string_iterator())))
+    interval = override.value()
+    assert isinstance(interval, IntervalSweep) and interval.start is not None and interval.end is not None
+    low, high, log = interval.start, interval.end, "log" in interval.tags
+    if not low < high or (log and low <= 0):
+        raise ConfigError(f"{key}: from {low} to {high} is no interval{' on a logarithmic scale' if log else ''}.")
+    if isinstance(low, int) and isinstance(high, int):
+        return Dimension(range(low, high + 1), low, high, log)
+    return Dimension(None, low, high, log)

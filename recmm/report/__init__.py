@@ -1,0 +1,1 @@
+"""Reads records of finished runs, and nothing else: tables, comparisons, pictures."""

@@ -1,0 +1,47 @@
+"""`python -m recmm check`: what a long sweep would fail at is found in seconds, and nothing is left behind."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from recmm.cli import app
+from recmm.errors import ConfigError
+from recmm.experiment.dry_run import dry_run
+
+SMALL = ("dataset.n_users=60", "dataset.n_items=40", "missing=mtmt")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_each_job_but_for_its_seed_is_tried_once(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dry_run(["-m", *SMALL, "model=popularity,i3mrec", "seed=0,1,2"])
+    told = capsys.readouterr().out
+    assert told.count(": ok (") == 2 and "6 jobs, 2 tried, 0 would fail" in told
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_what_fails_is_named_and_the_rest_is_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    # the step itself fails, the configuration is fine
+    assert not dry_run(["-m", *SMALL, "model=lightgcn", "model.training.lr=0.01,1e38", "model.n_layers=1"])
+    told = capsys.readouterr().out
+    assert told.count(": ok (") == 1 and "2 tried, 1 would fail" in told
+    assert "model.training.lr=1e+38" in next(line for line in told.splitlines() if "Error" in line)
+
+
+def test_a_wrong_argument_is_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'model'"):
+        dry_run(["modle=lightgcn"])
+    result = CliRunner().invoke(app, ["check", "modle=lightgcn"])
+    assert result.exit_code == 2 and "did you mean 'model'" in result.output
+
+
+def test_the_exit_code_says_whether_all_works() -> None:
+    assert CliRunner().invoke(app, ["check", *SMALL, "model=popularity"]).exit_code == 0
+    missing = ["check", "dataset=canonical", "dataset.folder=nowhere", "model=popularity"]
+    result = CliRunner().invoke(app, missing)
+    assert result.exit_code == 1 and "nowhere" in result.output

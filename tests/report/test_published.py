@@ -1,0 +1,87 @@
+"""Numbers of papers, joined to measured ones."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recmm.errors import RunError
+from recmm.report.labels import with_names
+from recmm.report.published import COLUMNS, find_published, match, published_table, read_published
+from recmm.report.runs import in_every_condition, load_runs
+
+HEAD = ",".join(COLUMNS)
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([HEAD, *lines]) + "\n")
+    return path
+
+
+def test_a_number_stands_beside_the_same_dataset_setting_method_rate_and_metric(made_sweep: Path) -> None:
+    lines = (
+        "T,tiktok,rate,first,,0.1,recall@20,0.0720,",
+        "T,tiktok,rate,popularity,,0.9,recall@20,0.01,",
+        "T,tiktok,rate,first,,,recall@20,0.5,no rate",
+        "T,tiktok,rate,first,,0.9,recall@20,,figure",
+        "T,tiktok,mtmt,first,,0.1,recall@20,0.4,",
+        "T,baby,rate,first,,0.1,recall@20,0.3,",
+        "T,tiktok,rate,second,a,0.1,recall@20,0.2,",
+        "U,tiktok,rate,second,b,0.1,recall@20,0.1,differs from T",
+    )
+    printed = read_published([write(made_sweep / "published.csv", *lines)])
+    frame = with_names(in_every_condition(load_runs([made_sweep]).frame))
+    found, rest = match(frame, printed)
+    assert found == {
+        ("tiktok (split split)", "first", "rate 0.1", "recall@20"): "0.0720",
+        ("tiktok (split split)", "popularity", "rate 0.9", "recall@20"): "0.01",
+    }
+    assert rest["value"].to_list() == ["0.5", None, "0.4", "0.3", "0.2", "0.1"]
+
+
+def test_a_model_with_several_variants_takes_none(write_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for layers in (1, 2):
+        write_run(f"sweep/{layers}", config={"model.n_layers": layers})
+    printed = read_published([write(tmp_path / "p.csv", "T,tiktok,rate,first,,0.5,recall@20,0.07,")])
+    found, rest = match(with_names(load_runs([tmp_path / "sweep"]).frame), printed)
+    assert (found, len(rest)) == ({}, 1)
+
+
+def test_the_others_have_a_table_with_a_column_per_metric(tmp_path: Path) -> None:
+    lines = (
+        "T,baby,rate,x,,0.9,recall@20,0.0220,",
+        "T,baby,rate,x,,0.9,ndcg@20,,only a figure",
+        "T,baby,ftmt,x,v,,ndcg@20,0.1,",
+    )
+    table = published_table(read_published([write(tmp_path / "p.csv", *lines)]))
+    assert table is not None
+    assert table.columns == ("recall@20", "ndcg@20", "note")
+    assert [(row.labels, [cell.value for cell in row.cells]) for row in table.rows] == [
+        (("T", "baby", "rate", "0.9", "x", ""), ["0.0220", None, "only a figure"]),
+        (("T", "baby", "ftmt", "", "x", "v"), [None, "0.1", None]),
+    ]
+    assert published_table(read_published([])) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("table,dataset\nT,baby\n", "lacks the columns missing"),
+        (f"{HEAD}\nT,baby,rate,x,,0.9,recall@20,7 %,\n", "have to be numbers"),
+        (f"{HEAD}\nT,baby,rate,x,,high,recall@20,0.7,\n", "have to be numbers"),
+        (f"{HEAD}\nT,baby,rate,x,,0.9,recall@20,0.7,a,b,c\n", "cannot be read as CSV"),
+    ],
+)
+def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(RunError, match=message):
+        read_published([tmp_path / "p.csv"])
+
+
+def test_the_file_of_the_experiment_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs/one").mkdir(parents=True)
+    inside, beside = write(Path("runs/two/published.csv")), write(Path("experiments/one/published.csv"))
+    assert find_published([Path("runs/one"), Path("runs/two"), Path("runs/three")]) == [beside, inside]
+    assert read_published(find_published([Path("runs/two")])).schema["rate"] == pl.Float64

@@ -1,0 +1,220 @@
+"""Finished runs as one table."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from recmm.errors import RunError
+from recmm.report.runs import ANY, GROUP_KEYS, in_every_condition, load_runs
+
+RunWriter = Callable[..., Path]
+
+
+def test_one_row_per_finished_run(write_run: RunWriter, tmp_path: Path) -> None:
+    folder = write_run("sweep/a", values=[1, 0, 0, 1], seed=3, mask_seed=2)
+    row = load_runs([tmp_path / "sweep"]).frame.row(0, named=True)
+    expected = {
+        "folder": str(folder),
+        "sweep": "sweep",
+        "signature": "sweep-a",
+        "split": "split",
+        "missing": "rate",
+        "condition": "rate",
+        "variant": "first",
+        "seed": 3,
+        "mask_seed": 2,
+        "rate": 0.5,
+        "uses_modalities": True,
+        "data_digest": "data",
+        "masks_digest": "rate {'rate': 0.5} 2",
+        "protocol": '{"eval.candidates": "all"}',
+        "seconds_per_epoch": 3.0,
+        "peak_memory_mb": 100.0,
+        "test/recall@20": 0.5,
+        "val/recall@20": 0.25,
+    }
+    assert {key: row[key] for key in expected} == expected
+
+
+def test_sweeps_and_single_runs_and_each_run_once(write_run: RunWriter, tmp_path: Path) -> None:
+    write_run("one/a", signature="same")
+    write_run("two/a", signature="same")
+    write_run("two/b", signature="other")
+    aside = write_run("two/a.old-1", signature="aside")
+    single = write_run("three/c", signature="single")
+    runs = load_runs([tmp_path / "one", tmp_path / "two", single, single])
+    assert runs.frame["signature"].to_list() == ["same", "other", "single"]
+    assert runs.frame["sweep"].to_list() == ["one", "two", "three"]
+    assert load_runs([aside]).frame["signature"].to_list() == ["aside"]  # asked for by name
+
+
+def test_unfinished_runs_are_counted_and_left_out(write_run: RunWriter, tmp_path: Path) -> None:
+    write_run("sweep/a")
+    failed = write_run("sweep/b", status="failed")
+    write_run("sweep/c", status="running")
+    write_run("sweep/d", status="failed")
+    runs = load_runs([tmp_path / "sweep", failed])
+    assert len(runs.frame) == 1
+    assert runs.unfinished == {"failed": 2, "running": 1}
+    with pytest.raises(RunError, match=r"finished \(1 failed\)"):
+        load_runs([failed])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "not readable as JSON"),
+        ("[]", "no record of a run"),
+        ("{}", "no record of a run"),
+        ('{"format_version": 99, "status": "done"}', "has format 99, this version of recmm reads 1"),
+        ('{"format_version": 1, "status": "done"}', "lacks signature, identity"),
+    ],
+)
+def test_what_is_no_record_is_named(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "result.json").write_text(text)
+    with pytest.raises(RunError, match=sentence) as error:
+        load_runs([tmp_path])
+    assert str(tmp_path / "run" / "result.json") in str(error.value)
+
+
+def test_a_folder_without_runs_is_refused(write_run: RunWriter, tmp_path: Path) -> None:
+    write_run("sweep/a")
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(RunError, match="There is no run in"):
+            load_runs([tmp_path / "sweep", folder])
+
+
+def test_values_per_user_come_in_the_order_of_the_ids(write_run: RunWriter) -> None:
+    folder = str(write_run("sweep/a", values=[0.1, 0.2, 0.3]))
+    runs = load_runs([Path(folder)])
+    np.testing.assert_array_equal(runs.per_user(folder, "recall@20"), [0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(runs.per_user(folder, "recall@20", "val"), [0.05, 0.1, 0.15])
+    with pytest.raises(RunError, match="ndcg@20 per user cannot be read from"):
+        runs.per_user(folder, "ndcg@20")
+    with pytest.raises(RunError, match="no user of the split train"):
+        runs.per_user(folder, "recall@20", "train")
+    (Path(folder) / "per_user.parquet").unlink()
+    with pytest.raises(RunError, match="cannot be read from"):
+        runs.per_user(folder, "recall@20")
+
+
+def test_variants_are_what_varies_within_a_model_but_no_seed(write_run: RunWriter, tmp_path: Path) -> None:
+    for number, (k, seed) in enumerate([(16, 0), (16, 1), (64, 0), (64, 1)]):
+        write_run(f"sweep/{number}", seed=seed, config={"model.k": k, "model.layers": [k, 1]}, values=[k, 3 * k + seed])
+    write_run("sweep/other", model="second", config={"model.k": 5, "eval.memory_mb": 1})
+    runs = load_runs([tmp_path / "sweep"])
+    assert runs.frame["variant"].to_list() == 2 * ["first (k=16, layers=[16, 1])"] + 2 * [
+        "first (k=64, layers=[64, 1])"
+    ] + ["second"]
+    assert runs.hyper_parameters == {"first": ["config/model.k", "config/model.layers"], "second": []}
+    assert runs.frame["config/model.k"].to_list() == [16, 16, 64, 64, 5]
+    assert runs.frame["config/model.layers"].to_list() == 2 * ["[16, 1]"] + 2 * ["[64, 1]"] + [None]
+    assert "config/model.dim" not in runs.frame.columns
+    means = runs.frame.group_by(GROUP_KEYS, maintain_order=True).agg(pl.col("test/recall@20").mean())
+    assert means["test/recall@20"].to_list() == [32.25, 128.25, 0.5]  # (32 + 32.5) / 2, (128 + 128.5) / 2
+
+
+def test_hyper_parameters_that_only_follow_the_dataset_make_no_variants(write_run: RunWriter, tmp_path: Path) -> None:
+    write_run("sweep/a", dataset="tiktok", config={"model.lr": 0.1})
+    write_run("sweep/b", dataset="baby", config={"model.lr": 0.2})
+    runs = load_runs([tmp_path / "sweep"])
+    assert runs.frame["variant"].to_list() == ["first", "first"]
+    assert runs.frame["config/model.lr"].to_list() == [0.1, 0.2]
+
+
+def test_keys_that_end_alike_are_written_in_full(write_run: RunWriter, tmp_path: Path) -> None:
+    write_run("sweep/a", config={"model.a.k": 1, "model.b.k": 1})
+    write_run("sweep/b", config={"model.a.k": 2, "model.b.k": 2})
+    labels = load_runs([tmp_path / "sweep"]).frame["variant"].to_list()
+    assert labels == ["first (model.a.k=1, model.b.k=1)", "first (model.a.k=2, model.b.k=2)"]
+
+
+def test_conditions_are_settings_with_their_parameters_without_seed(write_run: RunWriter, tmp_path: Path) -> None:
+    write_run("sweep/a", missing={"rate": 0.1}, mask_seed=0)
+    write_run("sweep/b", missing={"rate": 0.1}, mask_seed=1)
+    write_run("sweep/c", missing={"rate": 1})
+    write_run("sweep/d", missing={"rate": 1}, imputer="zero")
+    write_run("sweep/e", model="second", missing={"setting": "ftmt", "rate": 0.3})
+    frame = load_runs([tmp_path / "sweep"]).frame
+    few = "rate (imputer=mean, rate=0.1)"
+    assert frame["condition"].to_list() == [
+        few,
+        few,
+        "rate (imputer=mean, rate=1)",
+        "rate (imputer=zero, rate=1)",
+        "ftmt",
+    ]
+    assert frame["rate"].to_list() == [0.1, 0.1, 1.0, 1.0, 0.3]
+    assert frame.group_by(GROUP_KEYS).len()["len"].sort().to_list() == [1, 1, 1, 2]
+
+
+def test_methods_without_modalities_stand_in_every_condition(write_run: RunWriter, tmp_path: Path) -> None:
+    for rate in (0.1, 0.5):
+        for mask_seed in (0, 1):
+            write_run(f"sweep/{rate}-{mask_seed}", missing={"rate": rate}, mask_seed=mask_seed)
+    write_run("sweep/elsewhere", missing={"rate": 0.9}, data="another")
+    write_run("sweep/x", model="blind", blind=True, seed=0)
+    write_run("sweep/y", model="blind", blind=True, seed=1, missing={"setting": "ftmt"})  # ran there by chance
+    write_run("sweep/z", model="blind", blind=True, dataset="baby")
+    frame = load_runs([tmp_path / "sweep"]).frame
+    blind = frame.filter(model="blind")
+    assert blind["condition"].unique().to_list() == [ANY]
+    assert blind["mask_seed"].null_count() == blind["rate"].null_count() == 3
+    everywhere = in_every_condition(frame)
+    aware = pl.col("model") == "first"
+    assert_frame_equal(everywhere.filter(aware), frame.filter(aware))
+    rows = everywhere.filter(~aware).select("dataset", "condition", "rate", "config/missing.rate", "seed", "mask_seed")
+    assert rows.rows() == [
+        ("tiktok", "rate (rate=0.1)", 0.1, 0.1, 0, None),
+        ("tiktok", "rate (rate=0.5)", 0.5, 0.5, 0, None),
+        ("tiktok", "rate (rate=0.1)", 0.1, 0.1, 1, None),
+        ("tiktok", "rate (rate=0.5)", 0.5, 0.5, 1, None),
+        ("baby", ANY, None, None, 0, None),
+    ]
+
+
+def test_the_record_says_whether_a_method_uses_modalities(write_run: RunWriter, tmp_path: Path) -> None:
+    write_run("sweep/a", blind=True)
+    write_run("sweep/b", blind=False)
+    write_run("sweep/c", blind=False, uses_modalities=False)
+    assert load_runs([tmp_path / "sweep"]).frame["uses_modalities"].to_list() == [False, True, False]
+
+
+def test_metrics_that_are_no_number_are_null(write_run: RunWriter, tmp_path: Path) -> None:
+    folder = write_run("sweep/a", **{"test/recall@20": None})
+    (folder / "metrics.csv").unlink()
+    frame = load_runs([folder]).frame
+    assert frame.row(0, named=True)["test/recall@20"] is None
+    assert frame.schema["test/recall@20"] == frame.schema["seconds_per_epoch"] == pl.Float64
+
+
+def test_runs_can_be_filtered(write_run: RunWriter, tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        write_run(f"sweep/{seed}", seed=seed)
+    write_run("sweep/failed", status="failed")
+    runs = load_runs([tmp_path / "sweep"])
+    kept = runs.where(pl.col("seed") > 0)
+    assert kept.frame["seed"].to_list() == [1, 2]
+    assert kept.unfinished == runs.unfinished == {"failed": 1}
+
+
+def test_a_real_record_is_read(tmp_path: Path) -> None:
+    """The names that this test's helper writes are those of the writer."""
+    from recmm.experiment.records import open_record
+
+    with open_record(
+        tmp_path / "run", signature="s", identity={"missing.seed": 0}, resume=False, overwrite=False
+    ) as record:
+        about = {"model": "m", "dataset": "d", "missing": "full", "imputer": "zero", "seed": 0}
+        record.update(**about, data={"digest": "x", "split": "y"}, masks={"digest": "z"}, **{"test/hit@5": 1.0})
+        record.write_metrics([{"epoch": 0, "seconds/train": 2.0}])
+        record.update(status="done")
+    row = load_runs([tmp_path]).frame.row(0, named=True)
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["wall_seconds"] == row["wall_seconds"]
+    assert (row["seconds_per_epoch"], row["test/hit@5"], row["mask_seed"]) == (2.0, 1.0, 0)
