@@ -71,11 +71,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_wheel_carries_all_of_recmm_and_the_configuration_only(wheel: Path) -> None:
+def test_the_wheel_carries_all_of_recmm_its_sweepers_and_the_configuration_only(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "recmm").rglob("*.py")}
+    own = [path for folder in ("recmm", "hydra_plugins") for path in (ROOT / folder).rglob("*.py")]
+    own += (ROOT / "recmm" / "report" / "templates").iterdir()
+    modules = {path.relative_to(ROOT).as_posix() for path in own}
     choices = {f"recmm/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
     assert choices
     assert names == modules | choices

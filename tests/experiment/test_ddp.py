@@ -188,9 +188,12 @@ def test_torchrun_leaves_one_record(tmp_path: Path) -> None:
     assert done.stdout.count("record:") == 1 and "Error" not in done.stderr
     assert (done.stdout + done.stderr).count("I3MRec has loss terms that depend on a batch as a whole") == 1
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["status"] == "done" and result["attempt"] == 1
+    assert result["status"] == "done" and result["attempt"] == 1 and result["machine"]["processes"] == 2
     users = pl.read_parquet(tmp_path / "run" / "per_user.parquet").group_by("split").agg(pl.col("user").n_unique())
     assert dict(users.iter_rows()) == {"val": 60, "test": 60}
+    again = torchrun(*arguments, "trainer.devices=2", "trainer.strategy=ddp")  # both processes leave it as it is
+    assert again.returncode == 0 and again.stdout.count("record:") == 1
+    assert json.loads((tmp_path / "run" / "result.json").read_text()) == result
 
 
 def test_torchrun_with_one_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

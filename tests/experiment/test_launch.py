@@ -40,13 +40,9 @@ class Recorder:
 
 
 @pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorder:
+def train(hydra_here: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    # Hydra takes coverage's trace function for a debugger's, and then lets errors pass as they are.
-    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
-    monkeypatch.setattr("recmm.experiment.run.train", recorder)
+    hydra_here.setattr("recmm.experiment.run.train", recorder)
     return recorder
 
 

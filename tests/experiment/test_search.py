@@ -2,11 +2,10 @@
 
 import itertools
 import json
-import os
 import re
 import signal
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +72,12 @@ class Trainer:
 
 
 @pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Trainer:
+def train(hydra_here: pytest.MonkeyPatch) -> Trainer:
     trainer = Trainer()
     storages: dict[Path, Any] = {}
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)  # coverage looks like one
-    monkeypatch.setattr("recmm.experiment.run.train", trainer)
-    monkeypatch.setattr("recmm.experiment.sweep_plan._data_reader", lambda: lambda node: ("data", "split"))
-    monkeypatch.setattr(  # SQLite takes a second to make, and the slow tests below use it
+    hydra_here.setattr("recmm.experiment.run.train", trainer)
+    hydra_here.setattr("recmm.experiment.sweep_plan._data_reader", lambda: lambda node: ("data", "split"))
+    hydra_here.setattr(  # SQLite takes a second to make, and the slow tests below use it
         "recmm.experiment.search_study._storage",
         lambda folder: storages.setdefault(folder.resolve(), optuna.storages.InMemoryStorage()),
     )
@@ -93,15 +89,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "multirun_outputs" / "mine"
 
 
-def start(*arguments: str) -> int:
-    """The exit code of a search in this process."""
-    try:
-        launch.main(list(arguments))
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
-
-
 def study_of(folder: Path) -> Any:
     return open_study(folder, OmegaConf.create({"prune": False}))
 
@@ -110,7 +97,9 @@ def states(folder: Path) -> list[str]:
     return [trial.state.name for trial in study_of(folder).trials]
 
 
-def test_a_grid_is_tried_in_order_and_once(train: Trainer, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_grid_is_tried_in_order_and_once(
+    start: Callable[..., int], train: Trainer, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert start(*GRID, *FOUR, "hydra.sweeper.n_trials=3") == 0
     assert train.seen == IN_ORDER[:3]
     assert start(*GRID, *FOUR, "hydra.sweeper.n_trials=3") == 0
@@ -124,7 +113,9 @@ def test_a_grid_is_tried_in_order_and_once(train: Trainer, folder: Path, capsys:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_samplers_that_draw_waste_no_run_on_what_is_known(train: Trainer, folder: Path, sampler: str) -> None:
+def test_samplers_that_draw_waste_no_run_on_what_is_known(
+    start: Callable[..., int], train: Trainer, folder: Path, sampler: str
+) -> None:
     assert start(*GRID, *FOUR, f"hydra.sweeper.sampler={sampler}") == 0
     assert sorted(train.seen) == IN_ORDER
     assert set(states(folder)) == {"COMPLETE"} and len(states(folder)) >= 4  # repetitions have the known value
@@ -132,7 +123,7 @@ def test_samplers_that_draw_waste_no_run_on_what_is_known(train: Trainer, folder
     assert values[("16", "2")] == pytest.approx(0.162)
 
 
-def test_finished_runs_are_told_and_not_made_again(train: Trainer, folder: Path) -> None:
+def test_finished_runs_are_told_and_not_made_again(start: Callable[..., int], train: Trainer, folder: Path) -> None:
     assert start("-m", *SMALL, "model=lightgcn", "model.dim=8,16", "model.n_layers=1") == 0  # a plain sweep
     assert start(*GRID, *FOUR) == 0
     assert train.seen == [(8, 1), (16, 1), (8, 2), (16, 2)]
@@ -140,7 +131,7 @@ def test_finished_runs_are_told_and_not_made_again(train: Trainer, folder: Path)
 
 
 def test_what_fails_stops_nothing_and_is_tried_again(
-    train: Trainer, folder: Path, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., int], train: Trainer, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train.raised = {(8, 2): DataError("Two layers are out of order.")}
     assert start(*GRID, *FOUR) == 1
@@ -157,7 +148,7 @@ def test_what_fails_stops_nothing_and_is_tried_again(
     assert states(folder) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
 
 
-def test_on_request_nothing_starts_after_a_failure(train: Trainer, folder: Path) -> None:
+def test_on_request_nothing_starts_after_a_failure(start: Callable[..., int], train: Trainer, folder: Path) -> None:
     train.raised = {(8, 1): DataError("One layer is out of order.")}
     assert start(*GRID, *TWO, "sweep.on_error=stop") == 1
     assert train.seen == [(8, 1)]
@@ -166,7 +157,9 @@ def test_on_request_nothing_starts_after_a_failure(train: Trainer, folder: Path)
     assert train.seen[1:] == [(8, 1), (16, 1)]
 
 
-def test_hopeless_runs_are_no_failures_and_not_made_again(train: Trainer, folder: Path) -> None:
+def test_hopeless_runs_are_no_failures_and_not_made_again(
+    start: Callable[..., int], train: Trainer, folder: Path
+) -> None:
     train.pruned = {(16, 2)}
     train.raised = {(16, 1): NonFiniteLossError("The loss became NaN.")}
     assert start(*GRID, *FOUR) == 0
@@ -176,13 +169,15 @@ def test_hopeless_runs_are_no_failures_and_not_made_again(train: Trainer, folder
     assert len(train.seen) == 4
 
 
-def test_nothing_but_hopeless_runs_is_no_success(train: Trainer, folder: Path) -> None:
+def test_nothing_but_hopeless_runs_is_no_success(start: Callable[..., int], train: Trainer, folder: Path) -> None:
     train.pruned = set(IN_ORDER)
     assert start(*GRID, *TWO) == 1
     assert not (folder / "best.yaml").exists()
 
 
-def test_an_interrupted_search_ends_like_an_uninterrupted_one(train: Trainer, folder: Path) -> None:
+def test_an_interrupted_search_ends_like_an_uninterrupted_one(
+    start: Callable[..., int], train: Trainer, folder: Path
+) -> None:
     space = ("model.dim=int(interval(8,99))", "model.n_layers=1,2")
     arguments = (*GRID, *space, "hydra.sweeper.sampler=tpe", "hydra.sweeper.n_trials=4")
     assert start(*arguments, "sweep.name=whole") == 0
@@ -197,7 +192,7 @@ def test_an_interrupted_search_ends_like_an_uninterrupted_one(train: Trainer, fo
     assert states(folder) == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
 
 
-def test_what_ended_while_the_search_was_dead_is_told(train: Trainer, folder: Path) -> None:
+def test_what_ended_while_the_search_was_dead_is_told(start: Callable[..., int], train: Trainer, folder: Path) -> None:
     train.raised = {(8, 2): KeyboardInterrupt()}
     assert start(*GRID, *FOUR) == 130
     [file] = (path for path in folder.glob("*/result.json") if json.loads(path.read_text())["status"] != "done")
@@ -207,7 +202,9 @@ def test_what_ended_while_the_search_was_dead_is_told(train: Trainer, folder: Pa
     assert [trial.value for trial in study_of(folder).trials] == pytest.approx([0.081, 0.5, 0.161, 0.162])
 
 
-def test_runs_that_another_process_works_on_are_left_to_it(train: Trainer, folder: Path) -> None:
+def test_runs_that_another_process_works_on_are_left_to_it(
+    start: Callable[..., int], train: Trainer, folder: Path
+) -> None:
     train.raised = {(8, 2): KeyboardInterrupt()}
     assert start(*GRID, *FOUR) == 130
     train.raised = {}
@@ -221,7 +218,9 @@ def test_runs_that_another_process_works_on_are_left_to_it(train: Trainer, folde
         assert start(*GRID, *FOUR) == 1
 
 
-def test_trials_go_out_in_batches(train: Trainer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_go_out_in_batches(
+    start: Callable[..., int], train: Trainer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 
     sizes, alone = [], BasicLauncher.launch
@@ -237,7 +236,7 @@ def test_trials_go_out_in_batches(train: Trainer, folder: Path, monkeypatch: pyt
 
 
 def test_what_is_found_can_be_pasted_and_kept(
-    train: Trainer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., int], train: Trainer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert start("search=default", *SMALL, "model=lightgcn", *FOUR, "seed=3") == 0
     captured = capsys.readouterr()
@@ -269,7 +268,12 @@ def test_what_is_found_can_be_pasted_and_kept(
     ],
 )
 def test_what_cannot_be_searched_is_refused_in_a_sentence(
-    train: Trainer, arguments: tuple[str, ...], code: int, message: str, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., int],
+    train: Trainer,
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert start(*GRID, *FOUR, *arguments) == code
     told = capsys.readouterr().err
@@ -277,7 +281,9 @@ def test_what_cannot_be_searched_is_refused_in_a_sentence(
     assert not train.seen
 
 
-def test_a_study_compares_like_with_like(train: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_compares_like_with_like(
+    start: Callable[..., int], train: Trainer, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert start(*GRID, *TWO) == 0
     assert start(*GRID, *TWO, "trainer.max_epochs=3", "model.dim=8,16,32") == 1
     told = capsys.readouterr().err
@@ -346,7 +352,7 @@ HOPELESS = (
 
 @pytest.mark.slow
 def test_a_hopeless_learning_rate_is_pruned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert start(*HOPELESS, "hydra.sweeper.prune_startup=3", "model.training.lr=0.02,0.05,0.01,1e-9") == 0
@@ -367,7 +373,9 @@ def test_a_hopeless_learning_rate_is_pruned(
 
 
 @pytest.mark.slow
-def test_runs_in_other_processes_report_and_are_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_in_other_processes_report_and_are_pruned(
+    start: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     monkeypatch.chdir(tmp_path)
     joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "model.training.lr=0.02,0.05,0.01,1e-9")
@@ -380,36 +388,20 @@ def test_runs_in_other_processes_report_and_are_pruned(tmp_path: Path, monkeypat
     assert starts[1] < trials[0].datetime_complete < starts[2]  # two were asked for at once
 
 
-KILL_IN_THE_SECOND_RUN = """
-import os, signal
-from recmm.models.base import Recommender as R
-step = R.training_step
-n_started = 0
-def on_train_start(self):
-    global n_started
-    n_started += 1
-def training_step(self, batch, batch_idx):
-    if n_started == 2 and self.current_epoch == 3: os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, batch_idx)
-R.on_train_start, R.training_step = on_train_start, training_step
-"""
-
-
 @pytest.mark.slow
-def test_a_search_killed_in_mid_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_search_killed_in_mid_run_ends_like_an_uninterrupted_one(
+    tmp_path: Path, run_apart: Callable[..., int]
+) -> None:
     arguments = (
         *HOPELESS,
         *("hydra.sweeper.sampler=random", "hydra.sweeper.n_trials=4", "model.n_layers=1,2"),
         "model.training.lr=tag(log,interval(1e-3,1e-1))",
     )
 
-    def run(output: str, sabotage: str = "") -> int:
-        script = f"{sabotage}\nfrom recmm.experiment.launch import main\nmain()\n"
-        command = (sys.executable, "-c", script, *arguments, f"paths.output={tmp_path / output}")
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, capture_output=True, env=environment, timeout=600, check=False).returncode
+    def run(output: str, *, killed: bool = False) -> int:
+        return run_apart(*arguments, f"paths.output={tmp_path / output}", killed=killed)
 
-    assert run("killed", KILL_IN_THE_SECOND_RUN) == -signal.SIGKILL
+    assert run("killed", killed=True) == -signal.SIGKILL
     killed = tmp_path / "killed" / "mine"
     assert states(killed) == ["COMPLETE", "RUNNING"]
     assert run("killed") == 0

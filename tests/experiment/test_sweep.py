@@ -3,8 +3,7 @@
 import json
 import os
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from recmm.errors import DataError
-from recmm.experiment import launch
 from recmm.experiment.identity import identity, signature, uses_modalities
 from recmm.experiment.records import open_record, read_result
 from recmm.experiment.sweep import threads_each
@@ -54,23 +52,11 @@ class Trainer:
 
 
 @pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Trainer:
+def train(hydra_here: pytest.MonkeyPatch) -> Trainer:
     trainer = Trainer()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)  # coverage looks like one
-    monkeypatch.setattr("recmm.experiment.run.train", trainer)
-    monkeypatch.setattr("recmm.experiment.sweep_plan._data_reader", lambda: lambda node: (trainer.data, "split"))
+    hydra_here.setattr("recmm.experiment.run.train", trainer)
+    hydra_here.setattr("recmm.experiment.sweep_plan._data_reader", lambda: lambda node: (trainer.data, "split"))
     return trainer
-
-
-def start(*arguments: str) -> int:
-    """The exit code of a sweep in this process."""
-    try:
-        launch.main(list(arguments))
-    except SystemExit as left:
-        return int(left.code or 0)
-    return 0
 
 
 def folder_of(seed: int, sweep: Path) -> Path:
@@ -83,7 +69,9 @@ def sweep(tmp_path: Path) -> Path:
     return tmp_path / "multirun_outputs" / "mine"
 
 
-def test_what_is_done_is_skipped(train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_done_is_skipped(
+    start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert start(*SEEDS) == 0
     assert train.seen == [(0, None), (1, None), (2, None)]
     before = {path: path.stat().st_mtime_ns for path in sweep.glob("*/result.json")}
@@ -95,7 +83,7 @@ def test_what_is_done_is_skipped(train: Trainer, sweep: Path, capsys: pytest.Cap
 
 
 def test_a_failure_stops_nothing_and_is_run_again(
-    train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train.failing = {1}
     assert start(*SEEDS) == 1
@@ -119,7 +107,7 @@ def test_a_failure_stops_nothing_and_is_run_again(
 
 
 def test_on_request_no_job_starts_after_a_failure(
-    train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train.failing = {1}
     assert start(*SEEDS, "sweep.on_error=stop") == 1
@@ -130,7 +118,9 @@ def test_on_request_no_job_starts_after_a_failure(
     assert [seed for seed, _ in train.seen[2:]] == [1, 2]
 
 
-def test_what_was_killed_goes_on_from_its_last_checkpoint(train: Trainer, sweep: Path) -> None:
+def test_what_was_killed_goes_on_from_its_last_checkpoint(
+    start: Callable[..., int], train: Trainer, sweep: Path
+) -> None:
     assert start(*SEEDS) == 0
     for seed, status in ((1, "running"), (2, "interrupted")):
         file = folder_of(seed, sweep) / "result.json"
@@ -141,7 +131,7 @@ def test_what_was_killed_goes_on_from_its_last_checkpoint(train: Trainer, sweep:
 
 
 def test_what_another_process_works_on_is_left_to_it(
-    train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert start(*SEEDS) == 0
     with FileLock(folder_of(1, sweep) / ".lock"):
@@ -151,7 +141,7 @@ def test_what_another_process_works_on_is_left_to_it(
 
 
 def test_other_data_under_the_same_name_are_refused_not_skipped(
-    train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert start(*SEEDS) == 0
     train.data = "changed"
@@ -162,14 +152,18 @@ def test_other_data_under_the_same_name_are_refused_not_skipped(
     assert len(list(sweep.glob("*.old-1"))) == 3
 
 
-def test_a_method_without_modalities_runs_once_for_all_missing_settings(train: Trainer, sweep: Path) -> None:
+def test_a_method_without_modalities_runs_once_for_all_missing_settings(
+    start: Callable[..., int], train: Trainer, sweep: Path
+) -> None:
     arguments = ("-m", *SMALL, "sweep.name=mine", "model=lightgcn,i3mrec", "missing=full,mtmt", "seed=0")
     assert start(*arguments) == 0
     names = sorted(path.parent.name.rpartition("-")[0] for path in sweep.glob("*/result.json"))
     assert names == ["i3mrec-synthetic-full-s0", "i3mrec-synthetic-mtmt-s0", "lightgcn-synthetic-any-s0"]
 
 
-def test_the_name_depends_on_what_is_run_and_not_on_how(train: Trainer, tmp_path: Path) -> None:
+def test_the_name_depends_on_what_is_run_and_not_on_how(
+    start: Callable[..., int], train: Trainer, tmp_path: Path
+) -> None:
     what = ("-m", *SMALL, "model=i3mrec", "seed=0,1")
     assert start(*what) == 0
     assert start(*reversed(what), "sweep.on_error=stop", "sweep.retry_failed=false") == 0
@@ -193,44 +187,28 @@ def test_jobs_side_by_side_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> N
     assert threads(n_jobs=4, threads=1) is None  # said by the user
 
 
-KILL_IN_THE_SECOND_JOB = """
-import os, signal
-from recmm.models.base import Recommender as R
-step = R.training_step
-n_started = 0
-def on_train_start(self):
-    global n_started
-    n_started += 1
-def training_step(self, batch, batch_idx):
-    if n_started == 2 and self.current_epoch == 2: os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, batch_idx)
-R.on_train_start, R.training_step = on_train_start, training_step
-"""
-
-
 @pytest.mark.slow
-def test_a_sweep_killed_in_mid_job_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_sweep_killed_in_mid_job_ends_like_an_uninterrupted_one(
+    tmp_path: Path, run_apart: Callable[..., int]
+) -> None:
     """Hydra's own sweeper would begin again at job 0 and write over it."""
     arguments = (
         *("-m", *SMALL, "dataset.n_users=150", "dataset.n_items=90", "model=i3mrec", "seed=0,1,2", "sweep.name=mine"),
         *("settings=null", "trainer.max_epochs=4", "trainer.threads=1", "model.training.lr=0.01"),
     )
 
-    def run(output: str, sabotage: str = "") -> int:
-        script = f"{sabotage}\nfrom recmm.experiment.launch import main\nmain()\n"
-        command = (sys.executable, "-c", script, *arguments, f"paths.output={tmp_path / output}")
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, capture_output=True, env=environment, timeout=600, check=False).returncode
+    def run(output: str, *, killed: bool = False) -> int:
+        return run_apart(*arguments, f"paths.output={tmp_path / output}", killed=killed)
 
     def numbers(output: str) -> dict[str, Any]:
-        results = map(read_result, (tmp_path / output / "mine").iterdir())
+        results = (read_result(path.parent) for path in tmp_path.glob(f"{output}/mine/*/result.json"))
         return {
             r["signature"]: {k: v for k, v in r.items() if k.startswith(("val/", "test/")) or k == "best_epoch"}
             for r in results
             if r is not None
         }
 
-    assert run("killed", KILL_IN_THE_SECOND_JOB) == -signal.SIGKILL
+    assert run("killed", killed=True) == -signal.SIGKILL
     statuses = {
         path.parent.name[-11:-9]: json.loads(path.read_text())["status"] for path in tmp_path.rglob("result.json")
     }

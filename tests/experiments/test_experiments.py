@@ -17,7 +17,7 @@ from recmm.experiment.launch import config_folder
 from recmm.experiment.run import train
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/README.md"))
+FOLDERS = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/published.csv"))
 CONFIGS = sorted(
     path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml") if path.stem.startswith(tuple(FOLDERS))
 )
@@ -99,6 +99,15 @@ def test_the_reduced_command_composes_on_the_papers_data(folder: str) -> None:
     assert len(composed) > 1
     for cfg in composed:
         assert cfg.hydra.runtime.choices.dataset == "tiktok_va" and cfg.seed == 0 and cfg.sweep.name == folder
+
+
+def test_our_own_experiment_has_every_imputer_and_its_commands_compose() -> None:
+    imputers = {path.stem for path in (ROOT / "conf" / "imputer").glob("*.yaml")} - {"paper"}
+    (arguments,) = (a for a in commands("imputers")["imputers"] if len(a) == 2)
+    composed = list(jobs(arguments, config_folder()))
+    assert {cfg.hydra.runtime.choices.imputer for cfg in composed} == imputers
+    assert len(composed) == n_jobs("imputers") == 9 * 5 * 3
+    assert all(list(jobs(several, config_folder())) for several in commands("imputers")["imputers"])
 
 
 def test_what_the_command_line_says_comes_before_the_file() -> None:

@@ -1,0 +1,62 @@
+"""What tests of command lines, sweeps and searches share: one in this process, and one that may be killed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recmm.experiment import launch
+
+KILL_IN_THE_SECOND_RUN = """
+import os, signal
+from recmm.models.base import Recommender as R
+step = R.training_step
+n_started = 0
+def on_train_start(self):
+    global n_started
+    n_started += 1
+def training_step(self, batch, batch_idx):
+    if n_started == 2 and self.current_epoch == 2: os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, batch_idx)
+R.on_train_start, R.training_step = on_train_start, training_step
+"""
+
+
+@pytest.fixture
+def hydra_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """Hydra in this process, in a folder of its own, with errors as a person sees them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    # Hydra takes coverage's trace function for a debugger's, and then lets errors pass as they are.
+    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
+    return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., int]:
+    """Calls the entry point in this process and returns its exit code."""
+
+    def start(*arguments: str) -> int:
+        try:
+            launch.main(list(arguments))
+        except SystemExit as left:
+            return int(left.code or 0)
+        return 0
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_apart() -> Callable[..., int]:
+    """The exit code of a process of its own, on request one that kills itself in the third epoch of its second run."""
+
+    def run(*arguments: str, killed: bool = False) -> int:
+        script = f"{KILL_IN_THE_SECOND_RUN * killed}\nfrom recmm.experiment.launch import main\nmain()\n"
+        command = (sys.executable, "-c", script, *arguments)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, capture_output=True, env=environment, timeout=600, check=False).returncode
+
+    return run
