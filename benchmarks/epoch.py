@@ -21,9 +21,7 @@ from bare_loop import BARE_LOOPS
 from omegaconf import DictConfig, open_dict
 from pytorch_lightning.callbacks import Callback
 
-from recmm.data.ranking_batches import EvaluationSettings
-from recmm.datamodules.base import MultimodalDataModule
-from recmm.experiment.build import build
+from recmm.experiment.build import build, configure
 from recmm.experiment.callbacks import Checkpoints
 from recmm.experiment.check import jobs
 from recmm.experiment.launch import config_folder
@@ -66,9 +64,7 @@ class Timed:
 
     def __init__(self, cfg: DictConfig) -> None:
         self.cfg = cfg
-        self.datamodule: MultimodalDataModule = build(cfg.dataset)
-        missing, imputer = (build(cfg[node]) for node in ("missing", "imputer"))
-        self.datamodule.configure(missing=missing, imputer=imputer, evaluation=EvaluationSettings(**cfg.eval))
+        self.datamodule = configure(build(cfg.dataset), cfg)
         self.model: Recommender = build(cfg.model, catalog=self.datamodule.catalog)
 
     def round(self) -> dict[str, list[float]]:

@@ -5,7 +5,7 @@
 
 A catalogue has as many users as items, about 9 interactions per item whose popularity follows a power law, 50 tastes
 that users and items share, and two modalities of 128 and 64 columns, half of whose entries are hidden. Each imputer
-runs with the defaults of its class, fit and one transform, in a process of its own.
+runs with its shipped settings, fit and one transform, in a process of its own.
 """
 
 import argparse
@@ -17,22 +17,16 @@ import time
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 
 from recmm.data.dataset import Interactions
+from recmm.experiment.build import build
+from recmm.experiment.launch import config_folder
 from recmm.experiment.records import peak_memory_mb
-from recmm.missing.imputers import Autoencoder, FeatProp, Features, Heat, Knn, Mean, NeighMean, Ppr, Random, Zero
+from recmm.missing.imputers import Features, Imputer
 
-IMPUTERS = {
-    "zero": Zero,
-    "mean": Mean,
-    "random": Random,
-    "knn": Knn,
-    "neigh_mean": NeighMean,
-    "feat_prop": FeatProp,
-    "ppr": Ppr,
-    "heat": Heat,
-    "autoencoder": Autoencoder,
-}
+CONF = config_folder() / "imputer"
+IMPUTERS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "paper")
 PER_ITEM = 9
 TASTES = 50
 DIMS = {"visual": 128, "textual": 64}
@@ -66,7 +60,8 @@ def catalogue(n_items: int) -> tuple[Interactions, Features, np.ndarray]:
 def measure(name: str, n_items: int) -> dict[str, float]:
     """Seconds of fit and of transform, peak memory of this process before and after them in MB."""
     train, features, mask = catalogue(n_items)
-    imputer, before, start = IMPUTERS[name](), peak_memory_mb()["host"], time.perf_counter()
+    imputer: Imputer = build(OmegaConf.load(CONF / f"{name}.yaml"))
+    before, start = peak_memory_mb()["host"], time.perf_counter()
     imputer.fit(features, mask, train)
     fitted = time.perf_counter()
     imputer.transform(features, mask)

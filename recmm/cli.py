@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from recmm import __version__
-from recmm.errors import RecmmError
+from recmm.errors import RecmmError, leave
 
 app = typer.Typer(
     name="recmm",
@@ -54,8 +54,7 @@ def check(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=C
     try:
         works = dry_run(arguments or [])
     except RecmmError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(2) from None
+        leave(error)
     raise typer.Exit(0 if works else 1)
 
 
@@ -77,8 +76,7 @@ def report(arguments: Annotated[list[str] | None, typer.Argument(metavar="FOLDER
 
             page(given)
     except RecmmError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(1) from None
+        leave(error)
 
 
 def main() -> None:

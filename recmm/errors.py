@@ -1,5 +1,9 @@
 """Errors that are sentences for the person at the keyboard: what, where, what was expected, what to do."""
 
+import os
+import sys
+from typing import NoReturn
+
 
 class RecmmError(Exception):
     """Base of every error that recmm raises on purpose; the entry points print its message without a traceback."""
@@ -86,3 +90,16 @@ def own_error(error: BaseException | None) -> RecmmError | None:
     while error is not None and not isinstance(error, RecmmError):
         error = error.__cause__
     return error
+
+
+def wants_traceback() -> bool:
+    """Whether the person has asked for tracebacks, with Hydra's own variable."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def leave(error: RecmmError) -> NoReturn:
+    """End the process with the error's sentence and exit code: 2 for a wrong configuration, else 1."""
+    if wants_traceback():
+        raise error
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -42,8 +42,7 @@ class SearchSweeper(BasicSweeper):
         super().__init__(max_batch_size=None, params=params)  # the rest is read from the configuration, by jobs too
 
     def sweep(self, arguments: list[str]) -> None:
-        from recmm.errors import RecmmError
-        from recmm.experiment.launch import leave
+        from recmm.errors import RecmmError, leave
         from recmm.experiment.search import run_search
 
         assert self.hydra_context is not None and self.config is not None and self.launcher is not None

@@ -1,11 +1,9 @@
 """From a command line to runs: check every job, then hand over to Hydra. ``train.py`` and ``python -m recmm train``."""
 
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
@@ -14,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import recmm
-from recmm.errors import ConfigError, RecmmError, own_error
+from recmm.errors import ConfigError, RecmmError, leave, own_error
 from recmm.experiment.check import CONFIG_NAME, check, check_arguments, config_loader, without_null_groups
 from recmm.experiment.identity import register_resolvers
 from recmm.experiment.schema import register_schema
@@ -84,11 +82,3 @@ def sweep_name(overrides: Sequence[str]) -> str:
     hows = ("sweep.", "hydra/launcher=", "hydra.launcher.", "hydra.sweeper.n_", "ckpt=")
     what = sorted(override for override in overrides if not override.startswith(hows))
     return f"sweep-{hashlib.sha256(chr(10).join(what).encode()).hexdigest()[:8]}"
-
-
-def leave(error: RecmmError) -> NoReturn:
-    """End the process with the error's sentence and exit code: 2 for a wrong configuration, else 1."""
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        raise error
-    print(f"{type(error).__name__}: {error}", file=sys.stderr)
-    sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -18,11 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from recmm.data.ranking_batches import EvaluationSettings
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.errors import ConfigError
 from recmm.evaluation.strata import stratify
-from recmm.experiment.build import build
+from recmm.experiment.build import build, build_model, configure
 from recmm.experiment.callbacks import Checkpoints, KeepRankings
 from recmm.experiment.curves import draw_curves
 from recmm.experiment.identity import identity, signature, uses_modalities
@@ -30,8 +29,6 @@ from recmm.experiment.loggers import close_loggers
 from recmm.experiment.progress import EpochBar, print_closing
 from recmm.experiment.records import Record, open_record, peak_memory_mb
 from recmm.experiment.tables import RankingTables
-from recmm.models.base import Recommender
-from recmm.seeding import seed_torch
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +53,7 @@ def train(cfg: DictConfig) -> float:
         callbacks = [build(node) for node in cfg.callbacks.values()]  # first, as they check their settings
         if cfg.trainer.threads:
             torch.set_num_threads(cfg.trainer.threads)
-        datamodule: MultimodalDataModule = build(cfg.dataset)
-        datamodule.configure(
-            missing=build(cfg.missing), imputer=build(cfg.imputer), evaluation=EvaluationSettings(**cfg.eval)
-        )
+        datamodule = configure(build(cfg.dataset), cfg)
         about: dict[str, Any] = {
             "data_digest": datamodule.dataset.digest,
             "split_name": datamodule.dataset.split.name,
@@ -163,8 +157,7 @@ def _execute(
     monitor: str,
 ) -> None:
     """Fit, take the best epoch on validation, rank validation and test with it, complete the record."""
-    seed_torch(cfg.seed, 0, "initialisation")
-    model: Recommender = build(cfg.model, catalog=datamodule.catalog)
+    model = build_model(cfg, datamodule.catalog)
     settings: Any = OmegaConf.to_container(cfg.model, resolve=True)
     checkpoints = Checkpoints(record, monitor=monitor, method=settings)
     tables = RankingTables()

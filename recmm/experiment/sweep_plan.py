@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from recmm.data.dataset import MultimodalDataset
 from recmm.errors import RecmmError
-from recmm.experiment.build import build
+from recmm.experiment.build import dataset_reader
 from recmm.experiment.identity import signature, uses_modalities
 from recmm.experiment.records import read_result
 
@@ -42,13 +42,13 @@ class Job:
 def plan(combinations: Iterable[Sequence[str]], loader: ConfigLoaderImpl, master: DictConfig) -> list[Job]:
     """One job per folder, in order: combinations that mean the same run, as those of a method that looks at no
     modality under several missing settings, are one job."""
-    data_of = _data_reader()
+    read = dataset_reader()
     jobs: dict[Path, Job] = {}
     for overrides in combinations:
         cfg = loader.load_sweep_config(master, list(overrides))
         folder = _folder(cfg)
         if folder not in jobs:
-            found, attempt = _found(folder, cfg, data_of)
+            found, attempt = _found(folder, cfg, read)
             jobs[folder] = Job(tuple(overrides), folder, cfg.hydra.runtime.choices.model, found, attempt)
     return list(jobs.values())
 
@@ -62,7 +62,7 @@ def _folder(cfg: DictConfig) -> Path:
         HydraConfig.instance().cfg = before
 
 
-def _found(folder: Path, cfg: DictConfig, data_of: Callable[[str], tuple[str, str]]) -> tuple[str, int]:
+def _found(folder: Path, cfg: DictConfig, read: Callable[[DictConfig], MultimodalDataset]) -> tuple[str, int]:
     result = read_result(folder)
     if result is None:
         return NEW, 0
@@ -70,17 +70,17 @@ def _found(folder: Path, cfg: DictConfig, data_of: Callable[[str], tuple[str, st
     if _is_locked(folder):
         return ELSEWHERE, attempt
     if status == "done":
-        return (DONE if _is_same(result, cfg, data_of) and not cfg.overwrite else NEW), attempt
+        return (DONE if _is_same(result, cfg, read) and not cfg.overwrite else NEW), attempt
     return (FAILED if status == "failed" else INTERRUPTED), attempt
 
 
-def _is_same(result: dict[str, Any], cfg: DictConfig, data_of: Callable[[str], tuple[str, str]]) -> bool:
+def _is_same(result: dict[str, Any], cfg: DictConfig, read: Callable[[DictConfig], MultimodalDataset]) -> bool:
     """Whether the data and the version of the results are still those of the record; if not, the job itself says so."""
     try:
-        digest, split = data_of(OmegaConf.to_yaml(cfg.dataset, resolve=True))
+        dataset = read(cfg)
     except RecmmError:
         return False
-    return bool(result["signature"] == signature(cfg, digest, split, uses_modalities(cfg)))
+    return bool(result["signature"] == signature(cfg, dataset.digest, dataset.split.name, uses_modalities(cfg)))
 
 
 def _is_locked(folder: Path) -> bool:
@@ -89,14 +89,3 @@ def _is_locked(folder: Path) -> bool:
             return False
     except Timeout:
         return True
-
-
-def _data_reader() -> Callable[[str], tuple[str, str]]:
-    """Digest and split of a dataset's configuration, read once for all jobs of one sweep."""
-
-    @cache
-    def data_of(node: str) -> tuple[str, str]:
-        dataset: Any = build(OmegaConf.create(node)).dataset  # type: ignore[arg-type]
-        return dataset.digest, dataset.split.name
-
-    return data_of

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from recmm.data.batches import Pairs, RankingBatch
@@ -16,6 +16,7 @@ from recmm.errors import ConfigError, NonFiniteLossError
 from recmm.evaluation.metrics import ListMetrics, RankingMetrics
 from recmm.evaluation.ranking import Ranks, rank_positives, top_k
 from recmm.missing.view import ModalityView
+from recmm.models.term_sums import TermSums
 from recmm.seeding import seed_torch
 
 log = logging.getLogger(__name__)
@@ -78,44 +79,6 @@ class Training:
             )
 
 
-class _TermSums:
-    """Sums of the loss terms over an epoch, kept on the device: reading a number there would stall every step."""
-
-    def __init__(self) -> None:
-        self.names: tuple[str, ...] = ()
-        self.n_steps = 0
-
-    def add(self, names: tuple[str, ...], values: Tensor) -> None:
-        """One step's terms [n_terms]; the names are the same in every step."""
-        if not self.n_steps:
-            self.names, self.sums = names, torch.zeros_like(values, dtype=torch.float64)
-            self.finite_steps = torch.zeros_like(values, dtype=torch.int64)  # before the first one that is not
-        self.sums += values
-        self.finite_steps += values.isfinite() & (self.finite_steps == self.n_steps)
-        self.n_steps += 1
-
-    def read(self) -> tuple[dict[str, float], list[str]]:
-        """Means, and the names of the terms that were the first to be NaN or infinite (none if all are finite).
-
-        Over all processes of a distributed run, all of which have to call it.
-        """
-        if not self.n_steps:
-            return {}, []
-        sums, finite_steps = _over_processes(self.sums, "mean"), _over_processes(self.finite_steps, "min").tolist()
-        first = min(finite_steps)
-        lost = [name for name, n in zip(self.names, finite_steps, strict=True) if n == first < self.n_steps]
-        return dict(zip(self.names, (sums / self.n_steps).tolist(), strict=True)), lost
-
-
-def _over_processes(values: Tensor, how: Literal["mean", "min"]) -> Tensor:
-    """The mean or the least over all processes of a distributed run, element by element."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return values
-    values = values.clone()  # reduced in place
-    distributed.all_reduce(values, distributed.ReduceOp.MIN if how == "min" else distributed.ReduceOp.SUM)
-    return values / distributed.get_world_size() if how == "mean" else values
-
-
 class Recommender(pl.LightningModule):
     """A method: it says how users and items are represented and what its losses are; the rest is here.
 
@@ -145,7 +108,7 @@ class Recommender(pl.LightningModule):
         self._embeddings: Embeddings | None = None
         self._side_states: dict[str, dict[str, Any]] = {}
         self._evaluating = False
-        self._terms = _TermSums()
+        self._terms = TermSums()
         self._reported: dict[str, float] = {}
         self.results: dict[str, float] = {}
         """The newest value of everything that was measured, in double precision."""
@@ -241,7 +204,7 @@ class Recommender(pl.LightningModule):
         return kind(self.main_parameter_groups(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
     def on_train_epoch_start(self) -> None:
-        self._terms, self._embeddings, self._reported = _TermSums(), None, {}
+        self._terms, self._embeddings, self._reported = TermSums(), None, {}
         seed_torch(self.training_settings.seed, self.current_epoch, "method")
         self.start_epoch(self.current_epoch, self.view("train"))
 

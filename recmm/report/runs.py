@@ -12,16 +12,19 @@ import polars as pl
 
 from recmm.errors import RunError
 from recmm.experiment.records import FORMAT_VERSION, read_result
+from recmm.report.variants import (
+    ANY,
+    NO_PROTOCOL,
+    Record,
+    conditions,
+    differing_within_models,
+    hyper_parameters,
+    label,
+    uses_modalities,
+)
 
 GROUP_KEYS = ("dataset", "split", "data_digest", "missing", "imputer", "rate", "condition", "model", "variant")
 """Columns that all runs of one setting share: a `group_by` over them averages over seeds and mask seeds."""
-
-ANY = "any"
-"""`missing`, `imputer` and `condition` of methods that look at no modality."""
-
-_NO_PROTOCOL = "eval.memory_mb"  # changes no number
-_OF_THE_CONDITION = ("missing.", "imputer.")
-_NO_HYPER_PARAMETER = (*_OF_THE_CONDITION, "dataset.", "data.")
 
 _TYPES = {
     "mask_seed": pl.Int64,
@@ -30,8 +33,6 @@ _TYPES = {
     "settings_source": pl.String,
 }  # of columns that may hold nothing but null
 _NEEDED = ("status", "signature", "identity", "model", "dataset", "missing", "imputer", "seed", "data", "masks")
-
-Record = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,16 +107,16 @@ def load_runs(folders: Sequence[Path]) -> Runs:
         raise RunError(f"None of the runs in {_names(folders)} is finished ({states}): wait for one, or resume them.")
     loaded = list(records.values())
     identities = [(result["model"], result["dataset"], result["identity"]) for _, result in loaded]
-    hyper_parameters, varying = _hyper_parameters(identities), _differing_within_models(identities)
+    differing, varying = hyper_parameters(identities), differing_within_models(identities)
     rows = [_row(folder, result) for folder, result in loaded]
-    conditions = _conditions([result for _, result in loaded])
-    for row, (model, dataset, identity), condition in zip(rows, identities, conditions, strict=True):
-        row |= {"condition": condition, "variant": _label(model, hyper_parameters[model, dataset], identity)}
+    made_under = conditions([result for _, result in loaded])
+    for row, (model, dataset, identity), condition in zip(rows, identities, made_under, strict=True):
+        row |= {"condition": condition, "variant": label(model, differing[model, dataset], identity)}
         row |= {f"config/{key}": identity.get(key) for key in varying}
     columns = {name: _column([row.get(name) for row in rows]) for name in dict.fromkeys(k for row in rows for k in row)}
     frame = pl.DataFrame(columns, schema_overrides=_TYPES, infer_schema_length=None)
     by_model: dict[str, list[str]] = defaultdict(list)
-    for (model, _), keys in hyper_parameters.items():
+    for (model, _), keys in differing.items():
         by_model[model] += [f"config/{key}" for key in keys if f"config/{key}" not in by_model[model]]
     return Runs(frame.with_columns(pl.col(pl.Null).cast(pl.Float64)), counts, dict(by_model))
 
@@ -135,9 +136,9 @@ def in_every_condition(frame: pl.DataFrame) -> pl.DataFrame:
     ]
     aware = frame.filter("uses_modalities")
     blind = frame.filter(~pl.col("uses_modalities"))
-    conditions = aware.select(data + taken_over).unique(maintain_order=True)
-    repeated = blind.drop(taken_over).join(conditions, on=data, how="inner", maintain_order="left_right")
-    alone = blind.join(conditions, on=data, how="anti")
+    settings = aware.select(data + taken_over).unique(maintain_order=True)
+    repeated = blind.drop(taken_over).join(settings, on=data, how="inner", maintain_order="left_right")
+    alone = blind.join(settings, on=data, how="anti")
     return pl.concat([aware, repeated.select(frame.columns), alone])
 
 
@@ -183,15 +184,10 @@ def _read(folder: Path) -> Record:
     return result
 
 
-def _uses_modalities(result: Record) -> bool:
-    inferred = any(key.startswith("missing.") for key in result["identity"])
-    return bool(result.get("uses_modalities", inferred))
-
-
 def _row(folder: Path, result: Record) -> dict[str, Any]:
-    identity, uses_modalities = result["identity"], _uses_modalities(result)
+    identity, aware = result["identity"], uses_modalities(result)
     rate = identity.get("missing.rate")
-    protocol = {key: value for key, value in identity.items() if key.startswith("eval.") and key != _NO_PROTOCOL}
+    protocol = {key: value for key, value in identity.items() if key.startswith("eval.") and key != NO_PROTOCOL}
     return {
         "folder": str(folder),
         "sweep": folder.resolve().parent.name,
@@ -199,15 +195,15 @@ def _row(folder: Path, result: Record) -> dict[str, Any]:
         "model": result["model"],
         "dataset": result["dataset"],
         "split": result["data"]["split"],
-        "missing": result["missing"] if uses_modalities else ANY,
-        "imputer": result["imputer"] if uses_modalities else ANY,
+        "missing": result["missing"] if aware else ANY,
+        "imputer": result["imputer"] if aware else ANY,
         "condition": None,
         "variant": None,
         "settings_source": result.get("settings_source"),
         "seed": result["seed"],
-        "mask_seed": identity.get("missing.seed") if uses_modalities else None,
+        "mask_seed": identity.get("missing.seed") if aware else None,
         "rate": None if rate is None else float(rate),
-        "uses_modalities": uses_modalities,
+        "uses_modalities": aware,
         "data_digest": result["data"]["digest"],
         "masks_digest": result["masks"]["digest"],
         "protocol": json.dumps(protocol, sort_keys=True),
@@ -233,66 +229,6 @@ def _seconds_per_epoch(folder: Path) -> float | None:
         raise RunError(f"{path} cannot be read ({error}): move the folder away and run again.") from error
     median: Any = table["seconds/train"].median() if "seconds/train" in table.columns else None
     return median
-
-
-def _differing(identities: Iterable[Record]) -> list[str]:
-    """The keys whose values differ or that some lack, sorted."""
-    all_of_them = list(identities)
-    keys = sorted({key for identity in all_of_them for key in identity})
-    return [key for key in keys if len({json.dumps(each.get(key, ...), default=str) for each in all_of_them}) > 1]
-
-
-def _differing_within_models(identities: list[tuple[str, str, Record]]) -> list[str]:
-    by_model = defaultdict(list)
-    for model, _, identity in identities:
-        by_model[model].append(identity)
-    return sorted({key for group in by_model.values() for key in _differing(group)})
-
-
-def _hyper_parameters(identities: list[tuple[str, str, Record]]) -> dict[tuple[str, str], list[str]]:
-    """(model, dataset) -> the keys in which its variants differ."""
-    groups = defaultdict(list)
-    for model, dataset, identity in identities:
-        groups[model, dataset].append(identity)
-    return {group: list(filter(_is_hyper_parameter, _differing(members))) for group, members in groups.items()}
-
-
-def _is_hyper_parameter(key: str) -> bool:
-    """Not the run's seed either, which a method's constructor gets as well."""
-    is_seed = key == "seed" or (key.startswith("model.") and key.endswith(".seed"))
-    return not (is_seed or key == _NO_PROTOCOL or key.startswith(_NO_HYPER_PARAMETER))
-
-
-def _conditions(results: list[Record]) -> list[str]:
-    """For each run its missing setting, with those parameters and imputers that differ among runs of this setting."""
-    parameters = [_condition_parameters(result) for result in results]
-    groups = defaultdict(list)
-    for result, values in zip(results, parameters, strict=True):
-        if _uses_modalities(result):
-            groups[result["missing"]].append(values)
-    return [
-        _label(result["missing"], _differing(groups[result["missing"]]), values) if _uses_modalities(result) else ANY
-        for result, values in zip(results, parameters, strict=True)
-    ]
-
-
-def _condition_parameters(result: Record) -> Record:
-    found = {key: value for key, value in result["identity"].items() if key.startswith(_OF_THE_CONDITION)}
-    return {key: value for key, value in found.items() if key not in ("missing.seed", "imputer._target_")} | {
-        "imputer": result["imputer"]
-    }
-
-
-def _label(name: str, keys: list[str], values: Record) -> str:
-    """``name (key=value, ...)``, the keys without what stands before their last dot unless two of them end alike."""
-    endings = Counter(key.rpartition(".")[2] for key in keys)
-    shown = {key: key if endings[short := key.rpartition(".")[2]] > 1 else short for key in keys}
-    written = [f"{shown[key]}={_text(values[key])}" for key in keys if key in values]
-    return f"{name} ({', '.join(written)})" if written else name
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _column(values: list[Any]) -> list[Any]:

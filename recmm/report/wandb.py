@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +10,10 @@ import polars as pl
 import typer
 
 from recmm.data.atomic import replace_atomically
-from recmm.errors import RecmmError, RunError
+from recmm.errors import RunError
 from recmm.experiment.loggers import wandb_mode
-from recmm.report.runs import ANY, Runs, load_runs
+from recmm.report.runs import Runs, load_runs
+from recmm.report.variants import ANY
 
 METRICS = ("recall@20", "ndcg@20")
 """What the panels compare."""
@@ -27,7 +27,11 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the command with these arguments; leaves the process with exit code 1, or 2 for a wrong option."""
+    """Run the command with these arguments; leaves the process, with exit code 2 for a wrong option.
+
+    Raises:
+        RunError: see ``write_workspace``.
+    """
     app(args=list(arguments), prog_name="recmm report wandb")
 
 
@@ -38,11 +42,7 @@ def create(
     entity: Annotated[str, typer.Option(help="The user or team that has it; yours if not given.")] = "",
 ) -> None:
     """Create or update a W&B workspace that compares these runs; offline, write its specification to a file only."""
-    try:
-        url = write_workspace(folders, project=project, entity=entity)
-    except RecmmError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+    url = write_workspace(folders, project=project, entity=entity)
     typer.echo(f"specification: {folders[0] / SPECIFICATION}")
     if url:
         typer.echo(f"workspace: {url}")

@@ -11,10 +11,18 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LAUNCHERS = {
-    "joblib": ("hydra_joblib_launcher", ["hydra.launcher.n_jobs=2"]),
-    "submitit_local": ("hydra_submitit_launcher", ["hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1"]),
-    "ray": ("hydra_ray_launcher", ["+hydra.launcher.ray.remote.num_cpus=1", "+hydra.launcher.ray.init.num_cpus=2"]),
+LAUNCHERS = {  # package, what it says when it starts, options
+    "joblib": ("hydra_joblib_launcher", "Joblib.Parallel(n_jobs=2", ["hydra.launcher.n_jobs=2"]),
+    "submitit_local": (
+        "hydra_submitit_launcher",
+        "Submitit 'local' sweep",
+        ["hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1"],
+    ),
+    "ray": (
+        "hydra_ray_launcher",
+        "Ray Launcher is launching 2 jobs",
+        ["+hydra.launcher.ray.remote.num_cpus=1", "+hydra.launcher.ray.init.num_cpus=2"],
+    ),
 }
 
 pytestmark = pytest.mark.slow
@@ -44,14 +52,14 @@ def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_jobs_side_by_side(launcher: str, one_by_one: dict[str, Any], tmp_path: Path) -> None:
-    package, options = LAUNCHERS[launcher]
+    package, told, options = LAUNCHERS[launcher]
     if find_spec(f"hydra_plugins.{package}") is None:
         pytest.skip(f"{package} is not installed")
     options = [f"hydra/launcher={launcher}", *options, "trainer.threads=1"]
     done = sweep(tmp_path, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert numbers(tmp_path) == one_by_one and len(one_by_one) == 2
-    assert "2 done" in done.stdout
+    assert told in done.stdout and "2 done" in done.stdout
 
 
 def test_a_failure_in_a_worker_process_is_told(tmp_path: Path) -> None:

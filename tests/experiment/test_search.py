@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -76,7 +77,10 @@ def train(hydra_here: pytest.MonkeyPatch) -> Trainer:
     trainer = Trainer()
     storages: dict[Path, Any] = {}
     hydra_here.setattr("recmm.experiment.run.train", trainer)
-    hydra_here.setattr("recmm.experiment.sweep_plan._data_reader", lambda: lambda node: ("data", "split"))
+    split = SimpleNamespace(name="split")
+    hydra_here.setattr(
+        "recmm.experiment.sweep_plan.dataset_reader", lambda: lambda cfg: SimpleNamespace(digest="data", split=split)
+    )
     hydra_here.setattr(  # SQLite takes a second to make, and the slow tests below use it
         "recmm.experiment.search_study._storage",
         lambda folder: storages.setdefault(folder.resolve(), optuna.storages.InMemoryStorage()),

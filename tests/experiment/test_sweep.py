@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,7 +56,11 @@ class Trainer:
 def train(hydra_here: pytest.MonkeyPatch) -> Trainer:
     trainer = Trainer()
     hydra_here.setattr("recmm.experiment.run.train", trainer)
-    hydra_here.setattr("recmm.experiment.sweep_plan._data_reader", lambda: lambda node: (trainer.data, "split"))
+    split = SimpleNamespace(name="split")
+    hydra_here.setattr(
+        "recmm.experiment.sweep_plan.dataset_reader",
+        lambda: lambda cfg: SimpleNamespace(digest=trainer.data, split=split),
+    )
     return trainer
 
 

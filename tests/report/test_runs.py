@@ -10,7 +10,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from recmm.errors import RunError
-from recmm.report.runs import ANY, GROUP_KEYS, in_every_condition, load_runs
+from recmm.report.runs import GROUP_KEYS, in_every_condition, load_runs
+from recmm.report.variants import ANY
 
 RunWriter = Callable[..., Path]
 

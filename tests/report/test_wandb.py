@@ -10,8 +10,10 @@ import pytest
 import wandb
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
+from typer.testing import CliRunner
 from wandb_workspaces.workspaces import interface, internal
 
+from recmm.cli import app
 from recmm.errors import RunError
 from recmm.report.wandb import SPECIFICATION, main, write_workspace
 
@@ -153,19 +155,16 @@ def test_online_one_workspace_is_created_and_then_updated(
     assert again not in (None, url) and len(server.views) == 1
 
 
-def test_what_wandb_refuses_is_a_sentence(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_wandb_refuses_is_a_sentence(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FakeServer(monkeypatch)
 
     def refuse(view: Any) -> None:
         raise wandb.errors.CommError("no such project")
 
     monkeypatch.setattr(internal, "upsert_view2", refuse)
-    with pytest.raises(SystemExit) as left:
-        main([str(sweep)])
-    assert left.value.code == 1
-    message = capsys.readouterr().err
+    result = CliRunner().invoke(app, ["report", "wandb", str(sweep)])
+    assert result.exit_code == 1
+    message = result.stderr
     assert "CommError: no such project" in message and str(sweep / SPECIFICATION) in message
     assert len(message.splitlines()) == 1 and (sweep / SPECIFICATION).exists()
 

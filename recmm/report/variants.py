@@ -1,0 +1,85 @@
+"""What tells runs apart, as names: the condition that a run was made under, and the variant of its method."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+ANY = "any"
+"""`missing`, `imputer` and `condition` of methods that look at no modality."""
+
+NO_PROTOCOL = "eval.memory_mb"
+"""The one `eval.` key that changes no number."""
+
+_OF_THE_CONDITION = ("missing.", "imputer.")
+_NO_HYPER_PARAMETER = (*_OF_THE_CONDITION, "dataset.", "data.")
+
+Record = dict[str, Any]
+"""A run's `result.json`, or its identity: what its signature is made of."""
+
+
+def uses_modalities(result: Record) -> bool:
+    """Whether the run's method looks at modalities; a record that does not say it has masks in its identity if so."""
+    inferred = any(key.startswith("missing.") for key in result["identity"])
+    return bool(result.get("uses_modalities", inferred))
+
+
+def _differing(identities: Iterable[Record]) -> list[str]:
+    """The keys whose values differ or that some lack, sorted."""
+    all_of_them = list(identities)
+    keys = sorted({key for identity in all_of_them for key in identity})
+    return [key for key in keys if len({json.dumps(each.get(key, ...), default=str) for each in all_of_them}) > 1]
+
+
+def differing_within_models(identities: list[tuple[str, str, Record]]) -> list[str]:
+    """The keys that differ among the runs of at least one model; of each run model, dataset and identity are given."""
+    by_model = defaultdict(list)
+    for model, _, identity in identities:
+        by_model[model].append(identity)
+    return sorted({key for group in by_model.values() for key in _differing(group)})
+
+
+def hyper_parameters(identities: list[tuple[str, str, Record]]) -> dict[tuple[str, str], list[str]]:
+    """(model, dataset) -> the keys in which its variants differ."""
+    groups = defaultdict(list)
+    for model, dataset, identity in identities:
+        groups[model, dataset].append(identity)
+    return {group: list(filter(_is_hyper_parameter, _differing(members))) for group, members in groups.items()}
+
+
+def _is_hyper_parameter(key: str) -> bool:
+    """Not the run's seed either, which a method's constructor gets as well."""
+    is_seed = key == "seed" or (key.startswith("model.") and key.endswith(".seed"))
+    return not (is_seed or key == NO_PROTOCOL or key.startswith(_NO_HYPER_PARAMETER))
+
+
+def conditions(results: list[Record]) -> list[str]:
+    """For each run its missing setting, with those parameters and imputers that differ among runs of this setting."""
+    parameters = [_condition_parameters(result) for result in results]
+    groups = defaultdict(list)
+    for result, values in zip(results, parameters, strict=True):
+        if uses_modalities(result):
+            groups[result["missing"]].append(values)
+    return [
+        label(result["missing"], _differing(groups[result["missing"]]), values) if uses_modalities(result) else ANY
+        for result, values in zip(results, parameters, strict=True)
+    ]
+
+
+def _condition_parameters(result: Record) -> Record:
+    found = {key: value for key, value in result["identity"].items() if key.startswith(_OF_THE_CONDITION)}
+    return {key: value for key, value in found.items() if key not in ("missing.seed", "imputer._target_")} | {
+        "imputer": result["imputer"]
+    }
+
+
+def label(name: str, keys: list[str], values: Record) -> str:
+    """``name (key=value, ...)``, the keys without what stands before their last dot unless two of them end alike."""
+    endings = Counter(key.rpartition(".")[2] for key in keys)
+    shown = {key: key if endings[short := key.rpartition(".")[2]] > 1 else short for key in keys}
+    written = [f"{shown[key]}={_text(values[key])}" for key in keys if key in values]
+    return f"{name} ({', '.join(written)})" if written else name
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
