@@ -53,6 +53,12 @@ def plan(combinations: Iterable[Sequence[str]], loader: ConfigLoaderImpl, master
     return list(jobs.values())
 
 
+def told_apart(jobs: Sequence[Job]) -> dict[Path, str]:
+    """What the arguments of each job have that not all jobs have, by folder: ``missing.rate=0.9 seed=1``."""
+    common = set.intersection(*(set(job.overrides) for job in jobs)) if jobs else set()
+    return {job.folder: " ".join(each for each in job.overrides if each not in common) for job in jobs}
+
+
 def _folder(cfg: DictConfig) -> Path:
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in folder names

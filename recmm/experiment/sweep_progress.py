@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from recmm.errors import RunError
 from recmm.experiment.records import read_result
-from recmm.experiment.sweep_plan import Job
+from recmm.experiment.sweep_plan import Job, told_apart
 
 POLL_SECONDS = 1.0
 _LISTED = 40  # rows of the closing table; a longer one shows only what is not done
@@ -35,7 +35,7 @@ class SweepProgress:
     """
 
     def __init__(self, name: str, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
-        self.name, self.jobs, self.pending = name, jobs, pending
+        self.name, self.jobs, self.pending, self._arguments = name, jobs, pending, told_apart(jobs)
         self._started: dict[Path, float] = {}
         self._seconds: dict[Path, float] = {}
         self._n_failed = 0
@@ -118,7 +118,8 @@ class SweepProgress:
     def _tell(self, job: Job, result: Mapping[str, Any]) -> None:
         left, took = self.seconds_left(), duration(self._seconds[job.folder])
         scores = "  ".join(f"{name} {result[name]:.4f}" for name in _SHOWN if result.get(name) is not None)
-        told = f"[{self._n_over()}/{len(self.jobs)}] {job.folder.name}: {result['status']} in {took}  {scores}"
+        named = "  ".join(filter(None, (job.folder.name, self._arguments[job.folder])))
+        told = f"[{self._n_over()}/{len(self.jobs)}] {named}: {result['status']} in {took}  {scores}"
         if self._n_over() < len(self.jobs) and left is not None:
             told += f"  about {duration(left)} left"
         if self._bar is not None:
@@ -137,7 +138,7 @@ def duration(seconds: float) -> str:
 
 def print_outcomes(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]], folder: Path) -> None:
     """The closing table: what became of every job; why, for those that are not done."""
-    table = Table(Column("job", overflow="fold"), "outcome", *_SHOWN)
+    table = Table(Column("job", overflow="fold"), Column("arguments", overflow="fold"), "outcome", *_SHOWN)
     for row in _rows(jobs, outcomes):
         table.add_row(*row)
     counts: dict[str, int] = {}
@@ -155,10 +156,12 @@ def print_outcomes(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]]
 
 
 def _rows(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]]) -> Iterator[list[str]]:
+    arguments = told_apart(jobs)
     for job in jobs:
         outcome = outcomes[job.folder][0]
         complete = outcome in ("done", "skipped")
         if complete and len(jobs) > _LISTED:
             continue
         result: Mapping[str, Any] = (read_result(job.folder) or {}) if complete else {}
-        yield [job.folder.name, outcome, *(f"{result[name]:.4f}" if name in result else "" for name in _SHOWN)]
+        scores = (f"{result[name]:.4f}" if name in result else "" for name in _SHOWN)
+        yield [job.folder.name, arguments[job.folder], outcome, *scores]
