@@ -1,8 +1,10 @@
 """A piece of a catalogue keeps ids, features and splits together."""
 
+import dataclasses
+
 import numpy as np
 
-from recmm.data.dataset import MultimodalDataset
+from recmm.data.dataset import Interactions, MultimodalDataset
 from recmm.data.excerpt import excerpt
 
 
@@ -28,3 +30,13 @@ def test_the_most_popular_items_fill_up(tiny_dataset: MultimodalDataset) -> None
     piece = excerpt(tiny_dataset, n_users=2, n_items=20)
     popular = np.argsort(-tiny_dataset.train.item_counts(), kind="stable")[:20]
     assert {tiny_dataset.item_ids[item] for item in popular} <= set(piece.item_ids)
+
+
+def test_users_without_a_history_are_left_out(tiny_dataset: MultimodalDataset) -> None:
+    train = tiny_dataset.train
+    kept = train.users >= 10
+    without = dataclasses.replace(
+        tiny_dataset, train=Interactions(train.users[kept], train.items[kept], train.n_users, train.n_items)
+    )
+    piece = excerpt(without, n_users=20)
+    assert piece.n_users > 0 and not set(piece.user_ids) & set(tiny_dataset.user_ids[:10])
