@@ -54,23 +54,34 @@ def _is_hyper_parameter(key: str) -> bool:
 
 
 def conditions(results: list[Record]) -> list[str]:
-    """For each run its missing setting, with those parameters and imputers that differ among runs of this setting."""
+    """For each run its missing setting, with those parameters and imputers that differ among runs of this setting, and
+    those parameters of the imputer that differ among runs with it."""
     parameters = [_condition_parameters(result) for result in results]
-    groups = defaultdict(list)
-    for result, values in zip(results, parameters, strict=True):
+    of_settings, of_imputers = defaultdict(list), defaultdict(list)
+    for result, (of_setting, of_imputer) in zip(results, parameters, strict=True):
         if uses_modalities(result):
-            groups[result["missing"]].append(values)
+            of_settings[result["missing"]].append(of_setting)
+            of_imputers[result["missing"], result["imputer"]].append(of_imputer)
     return [
-        label(result["missing"], _differing(groups[result["missing"]]), values) if uses_modalities(result) else ANY
-        for result, values in zip(results, parameters, strict=True)
+        label(
+            result["missing"],
+            _differing(of_settings[result["missing"]]) + _differing(of_imputers[result["missing"], result["imputer"]]),
+            of_setting | of_imputer,
+        )
+        if uses_modalities(result)
+        else ANY
+        for result, (of_setting, of_imputer) in zip(results, parameters, strict=True)
     ]
 
 
-def _condition_parameters(result: Record) -> Record:
-    found = {key: value for key, value in result["identity"].items() if key.startswith(_OF_THE_CONDITION)}
-    return {key: value for key, value in found.items() if key not in ("missing.seed", "imputer._target_")} | {
-        "imputer": result["imputer"]
-    }
+def _condition_parameters(result: Record) -> tuple[Record, Record]:
+    """Of the missing setting, with the imputer's name, and of the imputer."""
+    of_setting, of_imputer = (
+        {key: value for key, value in result["identity"].items() if key.startswith(prefix)}
+        for prefix in _OF_THE_CONDITION
+    )
+    of_setting.pop("missing.seed", None)  # absent where the method looks at no modality
+    return of_setting | {"imputer": result["imputer"]}, of_imputer
 
 
 def label(name: str, keys: list[str], values: Record) -> str:

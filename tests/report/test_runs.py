@@ -155,6 +155,19 @@ def test_conditions_are_settings_with_their_parameters_without_seed(write_run: R
     assert frame.group_by(GROUP_KEYS).len()["len"].sort().to_list() == [1, 1, 1, 2]
 
 
+def test_an_imputers_parameters_are_named_where_they_differ_among_runs_with_it(
+    write_run: RunWriter, tmp_path: Path
+) -> None:
+    for k in (5, 20):
+        write_run(f"sweep/knn{k}", imputer="knn", config={"imputer._target_": "Knn", "imputer.k": k, "imputer.p": 1})
+    write_run("sweep/prop", imputer="feat_prop", config={"imputer._target_": "FeatProp", "imputer.k": 20})
+    assert load_runs([tmp_path / "sweep"]).frame["condition"].sort().to_list() == [
+        "rate (imputer=feat_prop)",
+        "rate (imputer=knn, k=20)",
+        "rate (imputer=knn, k=5)",
+    ]
+
+
 def test_methods_without_modalities_stand_in_every_condition(write_run: RunWriter, tmp_path: Path) -> None:
     for rate in (0.1, 0.5):
         for mask_seed in (0, 1):
