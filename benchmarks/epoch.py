@@ -25,7 +25,8 @@ from recmm.experiment.build import build, configure
 from recmm.experiment.callbacks import Checkpoints
 from recmm.experiment.check import jobs
 from recmm.experiment.launch import config_folder
-from recmm.experiment.records import Record, peak_memory_mb
+from recmm.experiment.memory import peak_memory_mb
+from recmm.experiment.records import Record
 from recmm.experiment.run import make_trainer
 from recmm.models.base import Recommender
 

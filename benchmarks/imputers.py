@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from recmm.data.dataset import Interactions
 from recmm.experiment.build import build
 from recmm.experiment.launch import config_folder
-from recmm.experiment.records import peak_memory_mb
+from recmm.experiment.memory import peak_memory_mb
 from recmm.missing.imputers import Features, Imputer
 
 CONF = config_folder() / "imputer"

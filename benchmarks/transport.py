@@ -29,7 +29,7 @@ from torch import Tensor
 from recmm.experiment.build import build
 from recmm.experiment.check import jobs
 from recmm.experiment.launch import config_folder
-from recmm.experiment.records import peak_memory_mb
+from recmm.experiment.memory import peak_memory_mb
 from recmm.nn.transport import Plan, TransportSettings, solve
 
 matplotlib.use("Agg")

@@ -247,16 +247,3 @@ def git_state() -> dict[str, Any]:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
     return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
-
-
-def peak_memory_mb() -> dict[str, float]:
-    """Peak memory of this process on the host and, if one was used, on the GPU (MB)."""
-    if sys.platform == "win32":
-        return {}
-    import resource  # not there on Windows
-
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
-    if torch.cuda.is_available():
-        peaks["gpu"] = torch.cuda.max_memory_allocated() / 1024**2
-    return {name: round(value, 1) for name, value in peaks.items()}

@@ -26,8 +26,9 @@ from recmm.experiment.callbacks import Checkpoints, KeepRankings
 from recmm.experiment.curves import draw_curves
 from recmm.experiment.identity import identity, signature, uses_modalities
 from recmm.experiment.loggers import close_loggers
+from recmm.experiment.memory import peak_memory_mb, start_peak_memory
 from recmm.experiment.progress import EpochBar, print_closing
-from recmm.experiment.records import Record, open_record, peak_memory_mb
+from recmm.experiment.records import Record, open_record
 from recmm.experiment.tables import RankingTables
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def train(cfg: DictConfig) -> float:
         NonFiniteLossError: a loss term became NaN or infinite.
         DataError, MissingSettingError: the catalogue cannot be read, or the setting cannot be drawn on it.
     """
+    start_peak_memory()
     hydra = HydraConfig.get()
     folder, choices = Path(hydra.runtime.output_dir), dict(hydra.runtime.choices)
     in_sweep = hydra.mode == RunMode.MULTIRUN
