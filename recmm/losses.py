@@ -34,6 +34,16 @@ def frobenius_norm(*embeddings: Tensor) -> Tensor:
     return torch.stack([torch.linalg.matrix_norm(x) for x in embeddings]).sum() / len(embeddings[0])
 
 
+def mean_square(*embeddings: Tensor) -> Tensor:
+    """Sum over ``embeddings`` of the mean of their squared elements (methods.md B6c)."""
+    return torch.stack([x.square().mean() for x in embeddings]).sum()
+
+
+def mean_absolute(*embeddings: Tensor) -> Tensor:
+    """Sum over ``embeddings`` of the mean of their elements' absolute values."""
+    return torch.stack([x.abs().mean() for x in embeddings]).sum()
+
+
 # ---------------------------------------------------------------------- penalties on what differs between environments
 
 

@@ -6,7 +6,10 @@ from torch import Tensor
 
 
 class Pairs(NamedTuple):
-    """Training triples (u, i, j): a user, an item of its history and one that is not. int64 [B] each."""
+    """Training triples (u, i, j): a user, an item of its history and one that is not. int64 [B] each.
+
+    For methods that use no negatives, ``negatives`` is empty.
+    """
 
     users: Tensor
     positives: Tensor

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from recmm.data.batches import Pairs
+from recmm.data.catalog import Catalog
 from recmm.data.dataset import Interactions
 from recmm.data.sharding import ALONE, Process
 from recmm.errors import DataError
@@ -35,6 +36,24 @@ class NegativeSampler:
         return chosen + before - self._starts[users]
 
 
+def static_negatives(catalog: Catalog, n_negatives: int, seed: int) -> torch.Tensor:
+    """Negatives that stay the same over a whole run, for methods that attach something to samples (InvPref).
+
+    Drawn with replacement, from the run's seed alone. A user that has seen every item has none; in their place stands
+    the pair's own item.
+
+    Returns:
+        int64 [n_train, n_negatives], a row for each of ``catalog``'s training pairs.
+    """
+    users, items = catalog.train_users.numpy(), catalog.train_items.numpy()
+    sampler = NegativeSampler(Interactions(users, items, catalog.n_users, catalog.n_items))
+    drawn = np.repeat(items, n_negatives)
+    repeated = np.repeat(users, n_negatives)
+    usable = sampler.n_negatives[repeated] > 0
+    drawn[usable] = sampler(repeated[usable], stream(seed, 0, "static negatives"))
+    return torch.from_numpy(drawn).reshape(-1, n_negatives)
+
+
 class PairBatches:
     """The training pairs of one epoch after another.
 
@@ -50,11 +69,12 @@ class PairBatches:
             "user" draws a random user and one of its items, ``n_train // batch_size + 1`` batches an epoch, which
             weights users equally (methods.md, block B15).
         seed: the run's seed; what an epoch holds depends on (seed, epoch) alone.
+        negatives: whether triples have a negative; without, users that have seen every item take part as well.
         epoch: tells the running epoch each time that an iteration begins.
         process: whose share this is.
 
     Raises:
-        DataError: if no user has an item that it has not seen.
+        DataError: if negatives are wanted and no user has an item that it has not seen.
     """
 
     def __init__(
@@ -64,13 +84,16 @@ class PairBatches:
         batch_size: int,
         per: Literal["interaction", "user"] = "interaction",
         seed: int = 0,
+        negatives: bool = True,
         epoch: Callable[[], int] = lambda: 0,
         process: Process = ALONE,
     ) -> None:
         self.batch_size, self.per, self.seed, self.epoch, self.process = batch_size, per, seed, epoch, process
-        self._negatives = NegativeSampler(train)
-        usable = self._negatives.n_negatives[train.users] > 0  # a user that has seen everything has nothing to compare
-        self._users, self._items = train.users[usable], train.items[usable]
+        self._users, self._items, self._negatives = train.users, train.items, None
+        if negatives:
+            self._negatives = NegativeSampler(train)
+            usable = self._negatives.n_negatives[train.users] > 0  # one that has seen everything has nothing to compare
+            self._users, self._items = train.users[usable], train.items[usable]
         if not len(self._users):
             raise DataError("Every user has interacted with every item in training: there is no negative to sample.")
         self._active, self._first, self._count = np.unique(self._users, return_index=True, return_counts=True)
@@ -104,7 +127,9 @@ class PairBatches:
             drawn = rng.integers(0, len(self._active), len(self) * self.batch_size)
             order = self._first[drawn] + rng.integers(0, self._count[drawn])
         users, positives = self._users[order], self._items[order]
-        negatives = self._negatives(users, stream(self.seed, epoch, "negatives"))
+        negatives = users[:0]
+        if self._negatives is not None:
+            negatives = self._negatives(users, stream(self.seed, epoch, "negatives"))
         columns = [torch.from_numpy(column) for column in (users, positives, negatives)]
         for batch in range(len(self)):
             start, own = batch * self.batch_size, self.process.share(self._n_triples(batch))

@@ -99,12 +99,14 @@ class MultimodalDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> PairBatches:
         """Triples as the method in training wants them (``Training.batch_size``, ``Training.pairs``)."""
         trainer: Any = self.trainer
-        wanted = trainer.lightning_module.training_settings
+        method = trainer.lightning_module
+        wanted = method.training_settings
         return PairBatches(
             self.dataset.train,
             batch_size=wanted.batch_size,
             per=wanted.pairs,
             seed=wanted.seed,
+            negatives=method.uses_negatives,
             epoch=lambda: trainer.current_epoch,
             process=self._process(),
         )

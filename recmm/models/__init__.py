@@ -1,18 +1,24 @@
 """One file per paper: a LightningModule that holds the method's equations and nothing else."""
 
 from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.bm3 import BM3
 from recmm.models.ci2mg import CI2MG
 from recmm.models.floors import Popularity, Random
 from recmm.models.i3mrec import I3MRec
+from recmm.models.invpref import InvPref
 from recmm.models.lightgcn import LightGCN
 from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
+from recmm.models.vbpr import VBPR
 
 __all__ = [
+    "BM3",
     "CI2MG",
     "MFBPR",
+    "VBPR",
     "Embeddings",
     "I3MRec",
+    "InvPref",
     "LightGCN",
     "LightGCNM",
     "Popularity",

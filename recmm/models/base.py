@@ -93,6 +93,8 @@ class Recommender(pl.LightningModule):
     """False for methods that never look at a view: they give the same numbers under every mask."""
     trained: ClassVar[bool] = True
     """False for floors that have nothing to learn."""
+    uses_negatives: ClassVar[bool] = True
+    """False for methods whose losses never read ``batch.negatives``: none are drawn, and the column is empty."""
     in_batch_losses: bool = False
     """True if a loss term that depends on the batch is no mean over its triples: a run by several processes, each of
     which sees a part of every batch, then warns that it differs from one by a single process."""

@@ -47,11 +47,19 @@ class Projection(nn.Module):
     Args:
         widths: D_m of each modality.
         dim: d.
-        kind: "linear" (Xavier-uniform weights, zero bias); "mlp", D_m -> d -> d with LeakyReLU(0.2) between; "pca", the
+        kind: "linear" (Xavier weights, zero bias); "mlp", D_m -> d -> d with LeakyReLU(0.2) between; "pca", the
             leading d principal axes of the visible rows, which ``fit`` finds and which are not trained.
+        init: "uniform" or "normal", of the Xavier weights.
     """
 
-    def __init__(self, widths: Sequence[int], dim: int, kind: ProjectionKind = "linear") -> None:
+    def __init__(
+        self,
+        widths: Sequence[int],
+        dim: int,
+        kind: ProjectionKind = "linear",
+        *,
+        init: Literal["uniform", "normal"] = "uniform",
+    ) -> None:
         super().__init__()
         self.kind, self.dim = kind, dim
         self.maps = nn.ModuleList()
@@ -64,7 +72,7 @@ class Projection(nn.Module):
             self.maps.append(nn.Sequential(*layers))
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
+                (nn.init.xavier_normal_ if init == "normal" else nn.init.xavier_uniform_)(layer.weight)
                 nn.init.zeros_(layer.bias)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from recmm.data.catalog import Catalog
 from recmm.data.dataset import Interactions
-from recmm.data.sampling import NegativeSampler, PairBatches
+from recmm.data.sampling import NegativeSampler, PairBatches, static_negatives
 from recmm.data.sharding import Process
 from recmm.errors import DataError
 
@@ -86,6 +87,31 @@ def test_users_that_have_seen_everything_are_left_out() -> None:
     assert batch.users.tolist() == [1] and batch.negatives.tolist() == [1]
     with pytest.raises(DataError, match="no negative"):
         PairBatches(interactions([(0, 0), (0, 1)], 1, 2), batch_size=8)
+
+
+def test_without_negatives_everybody_takes_part_in_the_same_order() -> None:
+    train = interactions([(0, 0), (0, 1), (1, 0)], 2, 2)
+    batch = next(iter(PairBatches(train, batch_size=8, negatives=False)))
+    assert sorted(zip(batch.users.tolist(), batch.positives.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0)]
+    assert batch.negatives.dtype == torch.int64 and not len(batch.negatives)
+    train = interactions([(u, (u * 3 + k) % 11) for u in range(7) for k in range(4)], 7, 11)
+    both = (PairBatches(train, batch_size=5, negatives=negatives) for negatives in (True, False))
+    for with_them, without in zip(*both, strict=True):
+        assert torch.equal(torch.stack(with_them[:2]), torch.stack(without[:2]))
+
+
+@given(train=histories(), n_negatives=st.integers(1, 3), seed=st.integers(0, 99))
+def test_static_negatives_are_no_positives_where_there_are_any(
+    train: Interactions, n_negatives: int, seed: int
+) -> None:
+    pairs = torch.tensor(train.users), torch.tensor(train.items)
+    catalog = Catalog(train.n_users, train.n_items, {}, *pairs, [], [])
+    drawn = static_negatives(catalog, n_negatives, seed)
+    assert drawn.shape == (len(train), n_negatives) and torch.equal(drawn, static_negatives(catalog, n_negatives, seed))
+    history = set(zip(train.users.tolist(), train.items.tolist(), strict=True))
+    for user, item, negatives in zip(train.users.tolist(), train.items.tolist(), drawn.tolist(), strict=True):
+        seen_everything = all((user, i) in history for i in range(train.n_items))
+        assert all(j == item if seen_everything else (user, j) not in history for j in negatives)
 
 
 @given(world_size=st.integers(1, 9), batch_size=st.integers(1, 12), per=st.sampled_from(["interaction", "user"]))

@@ -44,6 +44,11 @@ def test_linear_projection_starts_with_xavier_weights_and_no_bias() -> None:
         assert torch.allclose(out[:, m], x[m] @ weights[m].T, atol=1e-5)
 
 
+def test_xavier_weights_may_be_normal() -> None:
+    wide = Projection([3000], 1000, init="normal").maps[0][0].weight
+    assert wide.std().item() == pytest.approx((2 / 4000) ** 0.5, rel=0.02) and wide.abs().max() > (6 / 4000) ** 0.5
+
+
 def test_mlp_has_one_hidden_layer_of_the_final_width() -> None:
     projection, x = Projection(WIDTHS, DIM, "mlp"), features()
     parameters = dict(projection.named_parameters())
