@@ -12,27 +12,34 @@ from recmm.data.sharding import ALONE, Process
 from recmm.errors import DataError
 from recmm.seeding import stream
 
+Negatives = Literal["all", "warm"]
+
 
 class NegativeSampler:
     """Uniform over the items that are not in a user's training history, without rejection.
 
     With the history p_0 < p_1 < ... of a user, p_k - k items before p_k are negatives. The r-th negative (from 0) is
     therefore r plus the number of k with p_k - k <= r, which one binary search over all users' sorted keys finds.
+
+    Args:
+        train: training interactions.
+        among: "all" items, or "warm", those with a training interaction, counted among themselves.
     """
 
-    def __init__(self, train: Interactions) -> None:
+    def __init__(self, train: Interactions, among: Negatives = "all") -> None:
         history = train.csr()
         self._starts = history.indptr.astype(np.int64)
-        self._n_items = train.n_items
-        self.n_negatives = train.n_items - np.diff(self._starts)  # [n_users]
+        self._among = np.flatnonzero(train.item_counts()) if among == "warm" else np.arange(train.n_items)
+        self.n_negatives = len(self._among) - np.diff(self._starts)  # [n_users]
         positions = np.arange(len(train)) - self._starts[train.users]
-        self._keys = train.users * (train.n_items + 1) + train.items - positions
+        items = np.searchsorted(self._among, train.items)
+        self._keys = train.users * (len(self._among) + 1) + items - positions
 
     def __call__(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One negative per entry of ``users`` (int64 [n], each with at least one negative) -> int64 [n]."""
         chosen = rng.integers(0, self.n_negatives[users])
-        before = np.searchsorted(self._keys, users * (self._n_items + 1) + chosen, side="right")
-        return chosen + before - self._starts[users]
+        before = np.searchsorted(self._keys, users * (len(self._among) + 1) + chosen, side="right")
+        return self._among[chosen + before - self._starts[users]]
 
 
 class PairBatches:
@@ -49,6 +56,7 @@ class PairBatches:
         per: "interaction" visits every training pair once an epoch, shuffled, which weights users by their activity;
             "user" draws a random user and one of its items, ``n_train // batch_size + 1`` batches an epoch, which
             weights users equally (methods.md, block B15).
+        negatives: drawn among "all" items, or the "warm" ones, which have a training interaction.
         seed: the run's seed; what an epoch holds depends on (seed, epoch) alone.
         epoch: tells the running epoch each time that an iteration begins.
         process: whose share this is.
@@ -63,12 +71,13 @@ class PairBatches:
         *,
         batch_size: int,
         per: Literal["interaction", "user"] = "interaction",
+        negatives: Negatives = "all",
         seed: int = 0,
         epoch: Callable[[], int] = lambda: 0,
         process: Process = ALONE,
     ) -> None:
         self.batch_size, self.per, self.seed, self.epoch, self.process = batch_size, per, seed, epoch, process
-        self._negatives = NegativeSampler(train)
+        self._negatives = NegativeSampler(train, negatives)
         usable = self._negatives.n_negatives[train.users] > 0  # a user that has seen everything has nothing to compare
         self._users, self._items = train.users[usable], train.items[usable]
         if not len(self._users):

@@ -7,10 +7,12 @@ from recmm.models.i3mrec import I3MRec
 from recmm.models.lightgcn import LightGCN
 from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
+from recmm.models.milk import MILK
 
 __all__ = [
     "CI2MG",
     "MFBPR",
+    "MILK",
     "Embeddings",
     "I3MRec",
     "LightGCN",
