@@ -86,7 +86,7 @@ class RankingBatches:
         if not len(positive_users):
             raise EmptySplitError(
                 f"{dataset.name}: no {split} pair has a {candidates} item, so there is nothing to rank; "
-                "choose eval.candidates=all."
+                "choose eval.candidates=all, or split=item_cold_start for a share of cold items."
             )
         users, rows = np.unique(positive_users, return_inverse=True)
 

@@ -19,21 +19,26 @@ class NegativeSampler:
 
     With the history p_0 < p_1 < ... of a user, p_k - k items before p_k are negatives. The r-th negative (from 0) is
     therefore r plus the number of k with p_k - k <= r, which one binary search over all users' sorted keys finds.
+
+    Args:
+        train: training interactions.
+        among: "all" items, or "warm", those with a training interaction, counted among themselves.
     """
 
-    def __init__(self, train: Interactions) -> None:
+    def __init__(self, train: Interactions, among: Literal["all", "warm"] = "all") -> None:
         history = train.csr()
         self._starts = history.indptr.astype(np.int64)
-        self._n_items = train.n_items
-        self.n_negatives = train.n_items - np.diff(self._starts)  # [n_users]
+        self._among = np.flatnonzero(train.item_counts()) if among == "warm" else np.arange(train.n_items)
+        self.n_negatives = len(self._among) - np.diff(self._starts)  # [n_users]
         positions = np.arange(len(train)) - self._starts[train.users]
-        self._keys = train.users * (train.n_items + 1) + train.items - positions
+        items = np.searchsorted(self._among, train.items)
+        self._keys = train.users * (len(self._among) + 1) + items - positions
 
     def __call__(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One negative per entry of ``users`` (int64 [n], each with at least one negative) -> int64 [n]."""
         chosen = rng.integers(0, self.n_negatives[users])
-        before = np.searchsorted(self._keys, users * (self._n_items + 1) + chosen, side="right")
-        return chosen + before - self._starts[users]
+        before = np.searchsorted(self._keys, users * (len(self._among) + 1) + chosen, side="right")
+        return self._among[chosen + before - self._starts[users]]
 
 
 def static_negatives(catalog: Catalog, n_negatives: int, seed: int) -> torch.Tensor:
@@ -68,8 +73,9 @@ class PairBatches:
         per: "interaction" visits every training pair once an epoch, shuffled, which weights users by their activity;
             "user" draws a random user and one of its items, ``n_train // batch_size + 1`` batches an epoch, which
             weights users equally (methods.md, block B15).
+        negatives: drawn among "all" items, or the "warm" ones, which have a training interaction; "none" are drawn, and
+            users that have seen every item take part as well.
         seed: the run's seed; what an epoch holds depends on (seed, epoch) alone.
-        negatives: whether triples have a negative; without, users that have seen every item take part as well.
         epoch: tells the running epoch each time that an iteration begins.
         process: whose share this is.
 
@@ -83,15 +89,15 @@ class PairBatches:
         *,
         batch_size: int,
         per: Literal["interaction", "user"] = "interaction",
+        negatives: Literal["all", "warm", "none"] = "all",
         seed: int = 0,
-        negatives: bool = True,
         epoch: Callable[[], int] = lambda: 0,
         process: Process = ALONE,
     ) -> None:
         self.batch_size, self.per, self.seed, self.epoch, self.process = batch_size, per, seed, epoch, process
         self._users, self._items, self._negatives = train.users, train.items, None
-        if negatives:
-            self._negatives = NegativeSampler(train)
+        if negatives != "none":
+            self._negatives = NegativeSampler(train, negatives)
             usable = self._negatives.n_negatives[train.users] > 0  # one that has seen everything has nothing to compare
             self._users, self._items = train.users[usable], train.items[usable]
         if not len(self._users):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 
 from recmm.data.catalog import Catalog
+from recmm.data.cold_start import ItemColdStart
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.ranking_batches import EvaluationSettings, RankingBatches
 from recmm.data.sampling import PairBatches
@@ -28,15 +29,17 @@ class MultimodalDataModule(pl.LightningDataModule):
 
     Args:
         modalities: which of the dataset's modalities to use, in this order; None for all.
+        cold_start: makes some of the items new; None leaves the split that the dataset comes with.
     """
 
-    def __init__(self, *, modalities: Sequence[str] | None = None) -> None:
+    def __init__(self, *, modalities: Sequence[str] | None = None, cold_start: ItemColdStart | None = None) -> None:
         super().__init__()
         self.modalities = modalities
+        self.cold_start = cold_start
         self.configure()
 
     def load(self) -> MultimodalDataset:
-        """Read or generate the catalogue, with the modalities chosen by ``self.modalities``."""
+        """Read or generate the catalogue as it comes, with the modalities chosen by ``self.modalities``."""
         raise TypeError(f"{type(self).__name__} does not say how to load its data.")
 
     def configure(
@@ -57,9 +60,10 @@ class MultimodalDataModule(pl.LightningDataModule):
 
     @property
     def dataset(self) -> MultimodalDataset:
-        """The catalogue, loaded on first use."""
+        """The catalogue in the chosen split, loaded on first use."""
         if self._dataset is None:
-            self._dataset = self.load()
+            given = self.load()
+            self._dataset = given if self.cold_start is None else self.cold_start.apply(given)
         return self._dataset
 
     @property
@@ -101,12 +105,13 @@ class MultimodalDataModule(pl.LightningDataModule):
         trainer: Any = self.trainer
         method = trainer.lightning_module
         wanted = method.training_settings
+        candidates: Literal["all", "warm"] = "all" if self.cold_start is None else "warm"  # new items are not there yet
         return PairBatches(
             self.dataset.train,
             batch_size=wanted.batch_size,
             per=wanted.pairs,
+            negatives=candidates if method.uses_negatives else "none",
             seed=wanted.seed,
-            negatives=method.uses_negatives,
             epoch=lambda: trainer.current_epoch,
             process=self._process(),
         )

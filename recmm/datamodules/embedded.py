@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from recmm.data.cold_start import ItemColdStart
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.synthetic import MODALITIES, synthetic
 from recmm.datamodules.base import MultimodalDataModule
@@ -22,8 +23,9 @@ class Synthetic(MultimodalDataModule):
         natural_missing: float = 0.04,
         seed: int = 0,
         modalities: Sequence[str] | None = None,
+        cold_start: ItemColdStart | None = None,
     ) -> None:
-        super().__init__(modalities=modalities)
+        super().__init__(modalities=modalities, cold_start=cold_start)
         self.n_users = n_users
         self.n_items = n_items
         self.scale = scale

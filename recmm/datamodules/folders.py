@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from recmm.data.cold_start import ItemColdStart
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.formats import read_canonical, read_matrices, read_mmrec
 from recmm.data.sources import ANY, Origin, obtain
@@ -17,8 +18,10 @@ class CanonicalFolder(MultimodalDataModule):
         folder: where ``manifest.json`` lies.
     """
 
-    def __init__(self, *, folder: str, modalities: Sequence[str] | None = None) -> None:
-        super().__init__(modalities=modalities)
+    def __init__(
+        self, *, folder: str, modalities: Sequence[str] | None = None, cold_start: ItemColdStart | None = None
+    ) -> None:
+        super().__init__(modalities=modalities, cold_start=cold_start)
         self.folder = folder
 
     def load(self) -> MultimodalDataset:
@@ -45,8 +48,9 @@ class MMRecFolder(MultimodalDataModule):
         split: str = "given",
         labels: Sequence[str] | None = None,
         modalities: Sequence[str] | None = None,
+        cold_start: ItemColdStart | None = None,
     ) -> None:
-        super().__init__(modalities=modalities)
+        super().__init__(modalities=modalities, cold_start=cold_start)
         self.folder = folder
         self.interactions = interactions
         self.features = features

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from recmm.data import sources
+from recmm.data.cold_start import ItemColdStart
 from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.sources import Origin
 from recmm.datamodules.base import MultimodalDataModule
@@ -53,8 +54,9 @@ class KnownDataset(MultimodalDataModule):
         labels: Sequence[str] | None = None,
         download: bool = True,
         modalities: Sequence[str] | None = None,
+        cold_start: ItemColdStart | None = None,
     ) -> None:
-        super().__init__(modalities=modalities)
+        super().__init__(modalities=modalities, cold_start=cold_start)
         if split not in self.origins:
             raise ConfigError(
                 f"dataset.split={split} is unknown to {self.dataset_name}; it has {', '.join(self.origins)}."

@@ -9,12 +9,14 @@ from recmm.models.invpref import InvPref
 from recmm.models.lightgcn import LightGCN
 from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
+from recmm.models.milk import MILK
 from recmm.models.vbpr import VBPR
 
 __all__ = [
     "BM3",
     "CI2MG",
     "MFBPR",
+    "MILK",
     "VBPR",
     "Embeddings",
     "I3MRec",

@@ -91,11 +91,11 @@ def test_users_that_have_seen_everything_are_left_out() -> None:
 
 def test_without_negatives_everybody_takes_part_in_the_same_order() -> None:
     train = interactions([(0, 0), (0, 1), (1, 0)], 2, 2)
-    batch = next(iter(PairBatches(train, batch_size=8, negatives=False)))
+    batch = next(iter(PairBatches(train, batch_size=8, negatives="none")))
     assert sorted(zip(batch.users.tolist(), batch.positives.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0)]
     assert batch.negatives.dtype == torch.int64 and not len(batch.negatives)
     train = interactions([(u, (u * 3 + k) % 11) for u in range(7) for k in range(4)], 7, 11)
-    both = (PairBatches(train, batch_size=5, negatives=negatives) for negatives in (True, False))
+    both = (PairBatches(train, batch_size=5, negatives=negatives) for negatives in ("all", "none"))
     for with_them, without in zip(*both, strict=True):
         assert torch.equal(torch.stack(with_them[:2]), torch.stack(without[:2]))
 
