@@ -6,6 +6,12 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+_SAFE_TEMPERATURE = 1 / 40
+"""From here on exp(cosine / temperature) cannot overflow."""
+LOGITS = 2**25
+"""Logits of a contrast against all nodes that are in memory at a time: 128 MB."""
 
 
 def bpr(positives: Tensor, negatives: Tensor) -> Tensor:
@@ -78,6 +84,33 @@ def info_nce(anchors: Tensor, candidates: Tensor, positives: Tensor, temperature
     return F.cross_entropy(logits, positives)
 
 
+def chunked_info_nce(
+    anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float, *, limit: int = LOGITS
+) -> Tensor:
+    """``info_nce`` against so many candidates that n x c logits would not fit.
+
+    The anchors are taken in chunks. If there is more than one, the backward pass computes the logits of each again, so
+    that only n numbers are kept.
+
+    Args:
+        anchors, candidates, positives, temperature: as in ``info_nce``.
+        limit: logits in memory at a time; at least one anchor's are.
+    """
+    anchors, candidates = F.normalize(anchors, dim=-1), F.normalize(candidates, dim=-1)
+    scaled = anchors / temperature
+    size = max(limit // len(candidates), 1)
+    if len(anchors) <= size:
+        sums = _log_sum_over(scaled, candidates, temperature)
+    else:
+        parts = [
+            # Nothing in it is random, and to read a GPU's random state waits for the GPU.
+            checkpoint(_log_sum_over, part, candidates, temperature, use_reentrant=False, preserve_rng_state=False)
+            for part in scaled.split(size)
+        ]
+        sums = torch.cat(parts)
+    return (sums - (scaled * candidates.index_select(0, positives)).sum(1)).mean()
+
+
 def pairwise_info_nce(
     views: Tensor,
     temperature: float,
@@ -113,7 +146,13 @@ def _log_sums(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     Cosines bound the logits by 1 / temperature. Where exp() cannot overflow, one exponential serves rows and columns
     without the usual shift by the maximum; it is the most expensive operation of a training step.
     """
-    if temperature < 1 / 40:
+    if temperature < _SAFE_TEMPERATURE:
         return logits.logsumexp(1), logits.logsumexp(0)
     exponentials = logits.exp()
     return exponentials.sum(1).log(), exponentials.sum(0).log()
+
+
+def _log_sum_over(scaled: Tensor, candidates: Tensor, temperature: float) -> Tensor:
+    """Log-sum-exp over all candidates, of unit rows [c, d] and unit rows / temperature [n, d] -> [n]."""
+    logits = scaled @ candidates.T
+    return logits.logsumexp(1) if temperature < _SAFE_TEMPERATURE else logits.exp().sum(1).log()

@@ -4,13 +4,19 @@ from recmm.models.base import Embeddings, Recommender, Training
 from recmm.models.ci2mg import CI2MG
 from recmm.models.floors import Popularity, Random
 from recmm.models.i3mrec import I3MRec
+from recmm.models.lattice import LATTICE
 from recmm.models.lightgcn import LightGCN
 from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
+from recmm.models.mgcn import MGCN
+from recmm.models.sgl import SGL
 
 __all__ = [
     "CI2MG",
+    "LATTICE",
     "MFBPR",
+    "MGCN",
+    "SGL",
     "Embeddings",
     "I3MRec",
     "LightGCN",
