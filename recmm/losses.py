@@ -1,17 +1,17 @@
 """Losses and regularisers, each under its true name (methods.md B5-B7, B13)."""
 
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 _SAFE_TEMPERATURE = 1 / 40
 """From here on exp(cosine / temperature) cannot overflow."""
-LOGITS = 2**25
-"""Logits of a contrast against all nodes that are in memory at a time: 128 MB."""
+LOGITS = {"cpu": 2**20, "gpu": 2**25}
+"""Logits of a contrast against all nodes that are in memory at a time: 4 MB stay in a cache, 128 MB fill a GPU."""
 
 
 def bpr(positives: Tensor, negatives: Tensor) -> Tensor:
@@ -84,31 +84,53 @@ def info_nce(anchors: Tensor, candidates: Tensor, positives: Tensor, temperature
     return F.cross_entropy(logits, positives)
 
 
-def chunked_info_nce(
-    anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float, *, limit: int = LOGITS
-) -> Tensor:
-    """``info_nce`` against so many candidates that n x c logits would not fit.
+class _MeanLogSumExp(torch.autograd.Function):
+    """Mean over n rows of the log-sum-exp over c candidates, [n, d] and [c, d] -> scalar.
 
-    The anchors are taken in chunks. If there is more than one, the backward pass computes the logits of each again, so
-    that only n numbers are kept.
+    The gradient of a mean is known up to a factor while a chunk's logits are there, so it is summed up at once: no
+    logits are kept, and none are computed twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scaled: Tensor, candidates: Tensor, shift: bool, rows: int) -> Tensor:
+        total, of_rows, of_candidates = scaled.new_zeros(()), torch.empty_like(scaled), torch.zeros_like(candidates)
+        with torch.autocast(scaled.device.type, enabled=False):
+            for part, gradient in zip(scaled.split(rows), of_rows.split(rows), strict=True):
+                exponentials = part @ candidates.T
+                if shift:
+                    highest = exponentials.amax(1, keepdim=True)
+                    total += highest.sum()
+                    exponentials -= highest
+                sums = exponentials.exp_().sum(1, keepdim=True)
+                total += sums.log().sum()
+                gradient.copy_(exponentials @ candidates / sums)
+                of_candidates.addmm_(exponentials.T, part / sums)
+        ctx.save_for_backward(of_rows, of_candidates)
+        return total / len(scaled)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        of_rows, of_candidates = ctx.saved_tensors
+        factor = grad / len(of_rows)
+        return factor * of_rows, factor * of_candidates, None, None
+
+
+def chunked_info_nce(
+    anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float, *, limit: int | None = None
+) -> Tensor:
+    """``info_nce`` against so many candidates that n x c logits would not fit, and faster than it from some thousands.
 
     Args:
         anchors, candidates, positives, temperature: as in ``info_nce``.
-        limit: logits in memory at a time; at least one anchor's are.
+        limit: logits in memory at a time, ``LOGITS`` of the device if not given; at least one anchor's are.
     """
     anchors, candidates = F.normalize(anchors, dim=-1), F.normalize(candidates, dim=-1)
     scaled = anchors / temperature
-    size = max(limit // len(candidates), 1)
-    if len(anchors) <= size:
-        sums = _log_sum_over(scaled, candidates, temperature)
-    else:
-        parts = [
-            # Nothing in it is random, and to read a GPU's random state waits for the GPU.
-            checkpoint(_log_sum_over, part, candidates, temperature, use_reentrant=False, preserve_rng_state=False)
-            for part in scaled.split(size)
-        ]
-        sums = torch.cat(parts)
-    return (sums - (scaled * candidates.index_select(0, positives)).sum(1)).mean()
+    limit = limit or LOGITS["cpu" if anchors.device.type == "cpu" else "gpu"]
+    rows = max(limit // len(candidates), 1)
+    sums = _MeanLogSumExp.apply(scaled, candidates, temperature < _SAFE_TEMPERATURE, rows)
+    return sums - (scaled * candidates.index_select(0, positives)).sum(1).mean()
 
 
 def pairwise_info_nce(
@@ -150,9 +172,3 @@ def _log_sums(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         return logits.logsumexp(1), logits.logsumexp(0)
     exponentials = logits.exp()
     return exponentials.sum(1).log(), exponentials.sum(0).log()
-
-
-def _log_sum_over(scaled: Tensor, candidates: Tensor, temperature: float) -> Tensor:
-    """Log-sum-exp over all candidates, of unit rows [c, d] and unit rows / temperature [n, d] -> [n]."""
-    logits = scaled @ candidates.T
-    return logits.logsumexp(1) if temperature < _SAFE_TEMPERATURE else logits.exp().sum(1).log()
