@@ -47,7 +47,11 @@ class _CSR(nn.Module):
     @property
     def matrix(self) -> Tensor:
         """The sparse CSR tensor over the buffers, without a copy."""
-        parts = (self.get_buffer("row_starts"), self.get_buffer("columns"), self.get_buffer("values"))
+        return self.matrix_of(self.get_buffer("values"))
+
+    def matrix_of(self, values: Tensor) -> Tensor:
+        """The same places with other values."""
+        parts = (self.get_buffer("row_starts"), self.get_buffer("columns"), values)
         return torch.sparse_csr_tensor(*parts, self.shape, check_invariants=False)
 
 
@@ -104,6 +108,55 @@ class SymmetricProduct(nn.Module):
         return _Product.apply(matrix, matrix, x)
 
 
+class RandomSubgraphs(nn.Module):
+    """x [N, d] -> D^-1/2 A' D^-1/2 x for random subgraphs A' of the training graph (methods.md B8).
+
+    A subgraph is drawn on the module's device from torch's global generator. It is a vector of weights over the whole
+    graph's places, zero where it has no edge, so that drawing one sorts nothing and sends nothing to the host. D are
+    the degrees within A'; nodes that have lost all edges have a zero row and column.
+
+    Args:
+        catalog: the training graph; users are nodes 0..n_users-1, items follow.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__()
+        self.n_users, self.n_items = catalog.n_users, catalog.n_items
+        users, items = catalog.train_users, catalog.n_users + catalog.train_items
+        self.n_edges, n_nodes = len(users), catalog.n_users + catalog.n_items
+        keys, order = torch.sort(torch.cat([users, items]) * n_nodes + torch.cat([items, users]))
+        self.pattern = _CSR(keys, order % max(self.n_edges, 1), (n_nodes, n_nodes))  # values: which edge stands there
+        self.register_buffer("ends", torch.stack([users, items]), persistent=False)
+        self.ends: Tensor
+
+    def drop_edges(self, rate: float) -> Tensor:
+        """Weights of a subgraph without round(rate * n_edges) edges, chosen without replacement: [2 n_edges]."""
+        return self._weights(_kept(self.n_edges, rate, self.ends.device))
+
+    def drop_nodes(self, rate: float) -> Tensor:
+        """The same without the edges of round(rate * n) random users and as large a share of the items."""
+        device = self.ends.device
+        kept = torch.cat([_kept(n, rate, device) for n in (self.n_users, self.n_items)])
+        return self._weights(kept[self.ends].prod(0))
+
+    def _weights(self, kept: Tensor) -> Tensor:
+        users, items = self.ends
+        degrees = kept.new_zeros(self.n_users + self.n_items)
+        degrees = degrees.index_add(0, users, kept).index_add(0, items, kept)
+        scale = torch.where(degrees > 0, degrees.rsqrt(), 0)
+        return (kept * scale[users] * scale[items])[self.pattern.get_buffer("values")]
+
+    def forward(self, weights: Tensor, x: Tensor) -> Tensor:
+        matrix = self.pattern.matrix_of(weights)
+        return _Product.apply(matrix, matrix, x)
+
+
+def _kept(n: int, rate: float, device: torch.device) -> Tensor:
+    """float [n]: 0 at round(rate * n) random positions, 1 elsewhere."""
+    dropped = torch.randperm(n, device=device)[: round(rate * n)]
+    return torch.ones(n, device=device).index_fill_(0, dropped, 0)
+
+
 def symmetric_adjacency(catalog: Catalog) -> SymmetricProduct:
     """D^-1/2 A D^-1/2 of the training graph: users are nodes 0..n_users-1, items follow (methods.md 0, LightGCN Eq. 8).
 
@@ -114,6 +167,25 @@ def symmetric_adjacency(catalog: Catalog) -> SymmetricProduct:
     values = (degrees[users] * degrees[items]).rsqrt().float()
     rows, columns = torch.cat([users, items]), torch.cat([items, users])
     return SymmetricProduct(rows, columns, values.repeat(2), catalog.n_users + catalog.n_items)
+
+
+def mean_with_self(catalog: Catalog) -> SparseProduct:
+    """D^-1 (A + I) of the training graph, D the degrees of A + I: a node is the mean of its neighbours and itself.
+
+    NGCF's and LATTICE's released code propagate along it (methods.md 0).
+    """
+    users, items = catalog.train_users, catalog.n_users + catalog.train_items
+    nodes = torch.arange(catalog.n_users + catalog.n_items)
+    rows, columns = torch.cat([users, items, nodes]), torch.cat([items, users, nodes])
+    degrees = 1 + torch.cat([catalog.user_counts(), catalog.item_counts()])
+    return SparseProduct(rows, columns, degrees[rows].float().reciprocal(), (len(nodes), len(nodes)))
+
+
+def users_from_items(catalog: Catalog) -> SparseProduct:
+    """D_U^-1/2 R D_V^-1/2 [n_users, n_items], the block of ``symmetric_adjacency`` between users and items."""
+    users, items = catalog.train_users, catalog.train_items
+    values = (catalog.user_counts().double()[users] * catalog.item_counts().double()[items]).rsqrt().float()
+    return SparseProduct(users, items, values, (catalog.n_users, catalog.n_items))
 
 
 def mean_over_items(catalog: Catalog) -> SparseProduct:

@@ -1,11 +1,17 @@
 """Losses and regularisers, each under its true name (methods.md B5-B7, B13)."""
 
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+_SAFE_TEMPERATURE = 1 / 40
+"""From here on exp(cosine / temperature) cannot overflow."""
+LOGITS = {"cpu": 2**20, "gpu": 2**25}
+"""Logits of a contrast against all nodes that are in memory at a time: 4 MB stay in a cache, 128 MB fill a GPU."""
 
 
 def bpr(positives: Tensor, negatives: Tensor) -> Tensor:
@@ -88,6 +94,55 @@ def info_nce(anchors: Tensor, candidates: Tensor, positives: Tensor, temperature
     return F.cross_entropy(logits, positives)
 
 
+class _MeanLogSumExp(torch.autograd.Function):
+    """Mean over n rows of the log-sum-exp over c candidates, [n, d] and [c, d] -> scalar.
+
+    The gradient of a mean is known up to a factor while a chunk's logits are there, so it is summed up at once: no
+    logits are kept, and none are computed twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scaled: Tensor, candidates: Tensor, shift: bool, rows: int) -> Tensor:
+        total, of_rows, of_candidates = scaled.new_zeros(()), torch.empty_like(scaled), torch.zeros_like(candidates)
+        with torch.autocast(scaled.device.type, enabled=False):
+            for part, gradient in zip(scaled.split(rows), of_rows.split(rows), strict=True):
+                exponentials = part @ candidates.T
+                if shift:
+                    highest = exponentials.amax(1, keepdim=True)
+                    total += highest.sum()
+                    exponentials -= highest
+                sums = exponentials.exp_().sum(1, keepdim=True)
+                total += sums.log().sum()
+                gradient.copy_(exponentials @ candidates / sums)
+                of_candidates.addmm_(exponentials.T, part / sums)
+        ctx.save_for_backward(of_rows, of_candidates)
+        return total / len(scaled)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        of_rows, of_candidates = ctx.saved_tensors
+        factor = grad / len(of_rows)
+        return factor * of_rows, factor * of_candidates, None, None
+
+
+def chunked_info_nce(
+    anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float, *, limit: int | None = None
+) -> Tensor:
+    """``info_nce`` against so many candidates that n x c logits would not fit, and faster than it from some thousands.
+
+    Args:
+        anchors, candidates, positives, temperature: as in ``info_nce``.
+        limit: logits in memory at a time, ``LOGITS`` of the device if not given; at least one anchor's are.
+    """
+    anchors, candidates = F.normalize(anchors, dim=-1), F.normalize(candidates, dim=-1)
+    scaled = anchors / temperature
+    limit = limit or LOGITS["cpu" if anchors.device.type == "cpu" else "gpu"]
+    rows = max(limit // len(candidates), 1)
+    sums = _MeanLogSumExp.apply(scaled, candidates, temperature < _SAFE_TEMPERATURE, rows)
+    return sums - (scaled * candidates.index_select(0, positives)).sum(1).mean()
+
+
 def pairwise_info_nce(
     views: Tensor,
     temperature: float,
@@ -123,7 +178,7 @@ def _log_sums(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     Cosines bound the logits by 1 / temperature. Where exp() cannot overflow, one exponential serves rows and columns
     without the usual shift by the maximum; it is the most expensive operation of a training step.
     """
-    if temperature < 1 / 40:
+    if temperature < _SAFE_TEMPERATURE:
         return logits.logsumexp(1), logits.logsumexp(0)
     exponentials = logits.exp()
     return exponentials.sum(1).log(), exponentials.sum(0).log()

@@ -6,7 +6,16 @@ import scipy.sparse as sp
 import torch
 
 from recmm.data.catalog import Catalog
-from recmm.graph import SparseProduct, SymmetricProduct, mean_over_items, mean_over_users, symmetric_adjacency
+from recmm.graph import (
+    RandomSubgraphs,
+    SparseProduct,
+    SymmetricProduct,
+    mean_over_items,
+    mean_over_users,
+    mean_with_self,
+    symmetric_adjacency,
+    users_from_items,
+)
 
 
 @pytest.fixture
@@ -89,3 +98,54 @@ def test_means_over_neighbours_by_hand(catalog: Catalog) -> None:
     assert mean_over_items(catalog)(items).flatten().tolist() == pytest.approx([0.5, 1, 5 / 3, 0])  # user 3 has no item
     users = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
     assert mean_over_users(catalog)(users).flatten().tolist() == [1, 0.5, 2, 2, 0]  # item 4 has no user
+
+
+def test_means_with_the_node_itself(catalog: Catalog) -> None:
+    adjacency = (dense_adjacency(catalog) > 0) + np.eye(9)
+    expected = torch.from_numpy(adjacency / adjacency.sum(1, keepdims=True)).float()
+    assert torch.allclose(mean_with_self(catalog)(torch.eye(9)), expected)
+
+
+def test_users_from_items_is_the_block_of_the_symmetric_adjacency(catalog: Catalog) -> None:
+    expected = torch.from_numpy(dense_adjacency(catalog)[:4, 4:]).float()
+    assert torch.allclose(users_from_items(catalog)(torch.eye(5)), expected)
+
+
+# ---------------------------------------------------------------------- random subgraphs
+
+
+def without(catalog: Catalog, dropped: torch.Tensor) -> torch.Tensor:
+    """The dense adjacency of the catalogue without these edges."""
+    kept = torch.ones(len(catalog.train_users), dtype=torch.bool).index_fill(0, dropped, False)
+    part = Catalog(4, 5, {}, catalog.train_users[kept], catalog.train_items[kept], catalog.user_ids, catalog.item_ids)
+    return torch.from_numpy(dense_adjacency(part)).float()
+
+
+def test_a_subgraph_without_edges_has_degrees_of_its_own(catalog: Catalog) -> None:
+    subgraphs = RandomSubgraphs(catalog)
+    whole = subgraphs(subgraphs.drop_edges(0.0), torch.eye(9))
+    assert torch.allclose(whole, symmetric_adjacency(catalog)(torch.eye(9)))
+    torch.manual_seed(3)
+    dropped = torch.randperm(6)[:2]
+    torch.manual_seed(3)
+    result = subgraphs(subgraphs.drop_edges(0.3), torch.eye(9))  # round(0.3 * 6) = 2
+    assert torch.allclose(result, without(catalog, dropped))
+    assert ((result > 0).sum() == 8) and torch.isfinite(result).all()
+
+
+def test_a_subgraph_without_nodes_has_none_of_their_edges(catalog: Catalog) -> None:
+    subgraphs = RandomSubgraphs(catalog)
+    torch.manual_seed(4)
+    users = torch.randperm(4)[:1]  # round(0.3 * 4)
+    items = torch.randperm(5)[:2]  # round(0.3 * 5) = 2, half to even
+    lost = torch.isin(catalog.train_users, users) | torch.isin(catalog.train_items, items)
+    torch.manual_seed(4)
+    assert torch.allclose(subgraphs(subgraphs.drop_nodes(0.3), torch.eye(9)), without(catalog, lost.nonzero()[:, 0]))
+
+
+def test_subgraphs_differ_and_have_an_exact_backward(catalog: Catalog) -> None:
+    subgraphs = RandomSubgraphs(catalog).double()
+    drawn = [subgraphs.drop_edges(0.5).double() for _ in range(20)]
+    assert len({tuple(weights.tolist()) for weights in drawn}) > 5
+    x = torch.randn(9, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda y: subgraphs(drawn[0], y), (x,))

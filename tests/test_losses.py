@@ -11,8 +11,10 @@ from torch import Tensor
 
 from recmm.losses import (
     bpr,
+    chunked_info_nce,
     frobenius_norm,
     gradient_variance,
+    info_nce,
     irmv1_penalty,
     loss_variance,
     mean_absolute,
@@ -123,3 +125,29 @@ def test_intra_negatives_come_from_the_anchors_own_view() -> None:
     assert torch.allclose(unordered, intra(a, b, 0.4), atol=1e-6)
     both = intra(a, b, 0.4) + intra(b, a, 0.4)
     assert torch.allclose(pairwise_info_nce(views, 0.4, negatives="intra"), both, atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.01])
+@pytest.mark.parametrize("limit", [10**6, 33, 1])
+def test_info_nce_in_chunks_is_info_nce(limit: int, temperature: float) -> None:
+    results = []
+    anchors, candidates, positives = torch.randn(10, 4).double(), torch.randn(11, 4).double(), torch.arange(10)
+    for function, keywords in ((info_nce, {}), (chunked_info_nce, {"limit": limit})):
+        inputs = [x.clone().requires_grad_() for x in (anchors, candidates)]
+        loss = function(*inputs, positives, temperature, **keywords)
+        results.append([loss.detach(), *torch.autograd.grad(loss, inputs)])
+    for expected, result in zip(*results, strict=True):
+        torch.testing.assert_close(result, expected)
+
+
+def test_chunks_keep_no_logits() -> None:
+    sizes = []
+
+    def pack(x: Tensor) -> Tensor:
+        sizes.append(x.numel())
+        return x
+
+    anchors, candidates = torch.randn(50, 4, requires_grad=True), torch.randn(70, 4)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        chunked_info_nce(anchors, candidates, torch.arange(50), 0.2, limit=350)
+    assert max(sizes) == 70 * 4

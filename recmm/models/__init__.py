@@ -6,17 +6,23 @@ from recmm.models.ci2mg import CI2MG
 from recmm.models.floors import Popularity, Random
 from recmm.models.i3mrec import I3MRec
 from recmm.models.invpref import InvPref
+from recmm.models.lattice import LATTICE
 from recmm.models.lightgcn import LightGCN
 from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
+from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
+from recmm.models.sgl import SGL
 from recmm.models.vbpr import VBPR
 
 __all__ = [
     "BM3",
     "CI2MG",
+    "LATTICE",
     "MFBPR",
+    "MGCN",
     "MILK",
+    "SGL",
     "VBPR",
     "Embeddings",
     "I3MRec",

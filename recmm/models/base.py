@@ -59,6 +59,8 @@ class Training:
         weight_decay: on all parameters; the methods' own regularisers are keywords of the methods.
         batch_size: triples in a batch, over all processes of a distributed run.
         pairs: "interaction" visits every training pair once an epoch, "user" draws users uniformly.
+        lr_decay: in (0, 1]; in epoch e, counted from 0, all learning rates are multiplied by lr_decay ** (e / 50)
+            (methods.md B16).
         seed: the run's seed, from which every random stream derives.
     """
 
@@ -67,6 +69,7 @@ class Training:
     weight_decay: float = 0.0
     batch_size: int = 2048
     pairs: Literal["interaction", "user"] = "interaction"
+    lr_decay: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,6 +80,8 @@ class Training:
                 "training: lr must be positive, weight_decay not negative and batch_size at least 1; got "
                 f"lr={self.lr}, weight_decay={self.weight_decay}, batch_size={self.batch_size}."
             )
+        if not 0 < self.lr_decay <= 1:
+            raise ConfigError(f"training.lr_decay must be above 0 and at most 1; got {self.lr_decay}.")
 
 
 class Recommender(pl.LightningModule):
@@ -203,12 +208,22 @@ class Recommender(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.training_settings
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-        return kind(self.main_parameter_groups(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+        groups = [{"initial_lr": group.get("lr", settings.lr)} | group for group in self.main_parameter_groups()]
+        return kind(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
     def on_train_epoch_start(self) -> None:
         self._terms, self._embeddings, self._reported = TermSums(), None, {}
+        self._decay_learning_rates()
         seed_torch(self.training_settings.seed, self.current_epoch, "method")
         self.start_epoch(self.current_epoch, self.view("train"))
+
+    def _decay_learning_rates(self) -> None:
+        """From the epoch alone, so that a resumed run needs no state."""
+        decay = self.training_settings.lr_decay
+        if decay == 1:
+            return
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = group["initial_lr"] * decay ** (self.current_epoch / 50)
 
     def training_step(self, batch: Pairs, batch_idx: int) -> Tensor:
         terms = self.losses(batch, self.view("train"))

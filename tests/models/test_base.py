@@ -1,6 +1,7 @@
 """What the shared training and evaluation steps promise, shown on a method small enough to follow by hand."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -103,7 +104,17 @@ def test_the_first_term_that_is_not_finite_is_named() -> None:
         model.mean_terms()
 
 
-@pytest.mark.parametrize("wrong", [{"lr": 0.0}, {"weight_decay": -1.0}, {"batch_size": 0}, {"optimizer": "sgd"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lr": 0.0},
+        {"weight_decay": -1.0},
+        {"batch_size": 0},
+        {"optimizer": "sgd"},
+        {"lr_decay": 0.0},
+        {"lr_decay": 1.1},
+    ],
+)
 def test_training_settings_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="training"):
         Training(**wrong)
@@ -165,3 +176,16 @@ def test_popularity_counts_and_random_is_seeded() -> None:
     assert Popularity(CATALOG).score(users, VIEW)[1].tolist() == [1, 2, 1, 0]
     first, again, other = (Random(CATALOG, training=Training(seed=seed)).score(users, VIEW) for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_learning_rates_decay_with_the_epoch_alone() -> None:
+    class TwoRates(MFBPR):
+        def main_parameter_groups(self) -> list[dict[str, Any]]:
+            return [{"params": [self.users]}, {"params": [self.items], "lr": 0.5}]
+
+    model = TwoRates(CATALOG, training=Training(lr=0.1, lr_decay=0.81))
+    optimizer: Any = model.configure_optimizers()
+    for epoch, factor in ((50, 0.81), (25, 0.9), (0, 1.0), (100, 0.6561)):  # a resumed run may start anywhere
+        model._trainer = SimpleNamespace(optimizers=[optimizer], current_epoch=epoch)  # type: ignore[assignment]
+        model._decay_learning_rates()
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.1 * factor, 0.5 * factor])

@@ -1,6 +1,5 @@
 """LightGCN-M: its three readings against hand values and dense formulas."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -301,13 +300,9 @@ def test_a_catalogue_without_modalities_is_refused(variant: Any) -> None:
         LightGCNM(catalog(0), variant=variant)
 
 
-def test_yaml_has_the_defaults_of_the_class_and_its_variants_build() -> None:
-    keywords = inspect.signature(LightGCNM.__init__).parameters
-    written: Any = OmegaConf.to_container(OmegaConf.load(CONF / "lightgcn_m.yaml"), resolve=False)
-    training = written.pop("training")
-    assert written.pop("_target_") == "recmm.models.LightGCNM"
-    assert written == {name: keywords[name].default for name in keywords if name not in ("self", "catalog", "training")}
-    assert training["lr"] == Training().lr and training["weight_decay"] == Training().weight_decay
+def test_the_variants_of_the_yaml_build() -> None:
+    training = OmegaConf.load(CONF / "lightgcn_m.yaml").training
+    assert training.lr == Training().lr and training.weight_decay == Training().weight_decay
     for variant in ("b", "c"):
         own: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"lightgcn_m_{variant}.yaml"))
         assert own.pop("defaults") == ["lightgcn_m", "_self_"]

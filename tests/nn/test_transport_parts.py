@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recmm.nn.transport import TransportSettings, neighbours, solve
+from recmm.nn import neighbours
+from recmm.nn.neighbours import nearest
+from recmm.nn.transport import TransportSettings, solve
 from recmm.nn.transport.atoms import Atoms, distinct, separate
 from recmm.nn.transport.balance import balance, rounding
 from recmm.nn.transport.kernels import DenseCoupling, DenseKernel, Kernel, SparseKernel
-from recmm.nn.transport.neighbours import nearest
 
 
 @pytest.fixture

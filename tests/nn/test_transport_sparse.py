@@ -10,7 +10,8 @@ from torch import Tensor
 from recmm.data.dataset import Split
 from recmm.data.formats import read_matrices
 from recmm.graph import mean_over_items, mean_over_users
-from recmm.nn.transport import TransportSettings, neighbours, solve
+from recmm.nn import neighbours
+from recmm.nn.transport import TransportSettings, solve
 
 ITEMS = 2_000
 

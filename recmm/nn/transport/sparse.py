@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from recmm.nn.neighbours import nearest
 from recmm.nn.transport.balance import Solution
 from recmm.nn.transport.kernels import SparseCoupling, SparseKernel
-from recmm.nn.transport.neighbours import nearest
 from recmm.nn.transport.plans import SparsePlan
 from recmm.nn.transport.problem import Problem, Start
 

@@ -1,0 +1,108 @@
+"""k-NN graphs of items: against dense algebra, and what may not have neighbours."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from recmm.nn import neighbours
+from recmm.nn.knn_graph import ItemGraph, comparable, knn_graph, weighted_sum
+
+N, D, K = 30, 6, 5
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.randn(N, D, generator=torch.Generator().manual_seed(0)).double()
+
+
+@pytest.fixture
+def visible() -> Tensor:
+    return torch.arange(N) % 3 > 0
+
+
+def dense(graph: ItemGraph) -> Tensor:
+    matrix = torch.zeros(graph.n_items, graph.n_items, dtype=graph.values.dtype)
+    return matrix.index_put((graph.rows, graph.columns), graph.values, accumulate=True)
+
+
+def textbook(x: Tensor, visible: Tensor, k: int) -> Tensor:
+    """The cosines, cut to k a row: rows and columns of hidden items are zero but for a one on the diagonal."""
+    unit = x / x.norm(dim=1, keepdim=True)
+    cosines = (unit @ unit.T).masked_fill(~(visible[:, None] & visible), -torch.inf)
+    kept = torch.zeros_like(cosines).scatter(1, cosines.topk(k).indices, 1).bool() & (cosines > 0)
+    return torch.where(kept, cosines, 0) + torch.diag((~visible).double())
+
+
+def test_the_graph_in_dense_algebra(x: Tensor, visible: Tensor) -> None:
+    graph, expected = knn_graph(x, visible, K), textbook(x, visible, K)
+    torch.testing.assert_close(dense(graph), expected)
+    scale = expected.sum(1).rsqrt()
+    torch.testing.assert_close(dense(graph.normalised()), scale[:, None] * expected * scale)
+    y = torch.randn(N, 3).double()
+    torch.testing.assert_close(graph.product(y), expected @ y)
+    torch.testing.assert_close(graph.frozen()(y), expected @ y)
+
+
+def test_cosines_are_never_all_there_at_once(x: Tensor, visible: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, sizes, addmm = dense(knn_graph(x, visible, K)), [], torch.addmm
+
+    def spied(*arguments: Tensor, alpha: float) -> Tensor:
+        distances = addmm(*arguments, alpha=alpha)
+        sizes.append(distances.numel())
+        return distances
+
+    monkeypatch.setattr(neighbours, "CHUNK", 60)
+    monkeypatch.setattr(torch, "addmm", spied)
+    torch.testing.assert_close(dense(knn_graph(x, visible, K)), expected)
+    assert max(sizes) <= 60 and sum(sizes) == visible.sum() ** 2
+
+
+def test_gradients_pass_through_the_cosines(x: Tensor, visible: Tensor) -> None:
+    y = torch.randn(N, 2).double().requires_grad_()
+    x.requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: knn_graph(a, visible, K).normalised().product(b), (x, y), atol=1e-5)
+    dense(knn_graph(x, visible, K)).sum().backward()
+    assert x.grad is not None and x.grad[visible].any(1).all() and not x.grad[~visible].any()
+
+
+def test_rows_with_nothing_to_compare(x: Tensor) -> None:
+    x[3] = 0
+    x[4:10] = x[4]  # six of one kind, one more than k
+    x[4:10] *= torch.arange(1, 7)[:, None]
+    x[10:15] = x[10]  # five: each is among the k nearest of the others
+    visible = torch.ones(N, dtype=torch.bool)
+    visible[:2] = False
+    expected = torch.ones(N, dtype=torch.bool)
+    expected[:2] = expected[3:10] = False
+    for rows in (x, x.float()):
+        assert torch.equal(comparable(rows, visible, K), expected)
+    graph = dense(knn_graph(x, expected, K))
+    torch.testing.assert_close(graph[10:15, 10:15], torch.ones(5, 5).double())
+    assert torch.equal(graph[~expected], torch.eye(N).double()[~expected])
+
+
+@pytest.mark.parametrize("fill", ["zero", "mean"])
+@pytest.mark.parametrize("n_visible", [0, 1, 3, 20])
+def test_hidden_rows_are_alone_whatever_fills_them(x: Tensor, fill: str, n_visible: int) -> None:
+    visible = torch.zeros(200, dtype=torch.bool)
+    visible[torch.arange(n_visible) * 7] = True
+    rows = torch.randn(200, 4) + 1
+    rows[~visible] = rows[visible].mean(0) if fill == "mean" and n_visible else 0.0
+    among = comparable(rows, visible, 10)
+    assert torch.equal(among, visible)
+    graph = dense(knn_graph(rows, among, 10).normalised())
+    assert torch.isfinite(graph).all()
+    assert torch.equal(graph[~visible], torch.eye(200)[~visible])
+    assert torch.equal(graph[:, ~visible], torch.eye(200)[:, ~visible])
+    assert ((graph != 0).sum(1) <= 10).all()
+
+
+def test_sum_of_graphs_and_its_gradient(x: Tensor, visible: Tensor) -> None:
+    first, second = knn_graph(x, visible, K), knn_graph(-x.flip(0), ~visible, K)
+    weights = torch.tensor([0.3, 0.7], dtype=torch.float64, requires_grad=True)
+    total = weighted_sum([first, second], list(weights))
+    torch.testing.assert_close(dense(total), 0.3 * dense(first) + 0.7 * dense(second))
+    assert len(torch.unique(total.rows * N + total.columns)) == len(total.rows)
+    total.values.sum().backward()
+    assert weights.grad is not None
+    assert weights.grad.tolist() == pytest.approx([first.values.sum().item(), second.values.sum().item()])
