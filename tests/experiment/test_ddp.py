@@ -28,7 +28,7 @@ from recmm.errors import ConfigError
 from recmm.experiment import run
 from recmm.experiment.callbacks import KeepRankings
 from recmm.experiment.tables import RankingTables
-from recmm.models import CI2MG, I3MRec, LightGCN
+from recmm.models import BM3, CI2MG, LATTICE, VBPR, I3MRec, InvPref, LightGCN
 from recmm.models.base import Recommender, Training
 from recmm.seeding import seed_torch
 
@@ -43,6 +43,10 @@ pytestmark = pytest.mark.slow
 SEPARABLE: dict[str, Callable[[Catalog], Recommender]] = {
     "lightgcn": lambda catalog: LightGCN(catalog, ego_l2=0.1, training=TRAINING),
     "ci2mg": lambda catalog: CI2MG(catalog, contrast=False, lambda3=1e-3, training=TRAINING),
+    "vbpr": lambda catalog: VBPR(catalog, frobenius=0, training=TRAINING),
+    "lattice": lambda catalog: LATTICE(catalog, k=3, training=TRAINING),
+    "bm3": lambda catalog: BM3(catalog, dropout=0, training=TRAINING),
+    "invpref": lambda catalog: InvPref(catalog, cluster_interval=1, training=TRAINING),
 }
 # Losses within a batch; parameters with an optimiser of their own, or with two.
 IN_BATCH: dict[str, Callable[[Catalog], Recommender]] = {
