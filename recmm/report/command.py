@@ -1,6 +1,7 @@
 """`python -m recmm report FOLDER ...`: from records to one page, tables as CSV and LaTeX, figures as PNG and SVG."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -62,7 +63,8 @@ def write_report(
 ) -> Path:
     """Read the records in ``folders`` and write the report to ``out``; returns the page's path.
 
-    ``out`` then holds index.html, tables/ and figures/. Files of an earlier report there are replaced.
+    ``out`` then holds index.html, tables/ and figures/. Those of an earlier report there are replaced as whole folders,
+    so that no table or figure of it is left beside the new ones.
 
     Raises:
         RunError: there is no finished run, none has one of the metrics, or a file cannot be read.
@@ -75,6 +77,9 @@ def write_report(
     printed = read_published([published] if published else find_published(folders))
     sections, warnings = _sections(runs, records, metrics, printed)
     every_run = results.all_runs(frame, metrics)
+    if (out / "index.html").exists():
+        for folder in ("tables", "figures"):
+            shutil.rmtree(out / folder, ignore_errors=True)
     for table in [every_run, *(table for section in sections for table in section.tables)]:
         replace_atomically(out / "tables" / f"{table.name}.csv", to_csv(table))
         replace_atomically(out / "tables" / f"{table.name}.tex", to_latex(table))

@@ -75,7 +75,7 @@ def _over_rate(frame: pl.DataFrame, column: str, name: str, section: str, y_labe
                 section=section,
                 title=f"{y_label}, {catalogue}, missing={missing}",
                 note=_BAND,
-                x_label="missing rate (share of the entries hidden)",
+                x_label="missing rate",
                 y_label=y_label,
                 series=tuple(series),
             )
@@ -86,7 +86,8 @@ def _over_rate(frame: pl.DataFrame, column: str, name: str, section: str, y_labe
 def _other_parameters(group: pl.DataFrame) -> pl.DataFrame:
     """Add *apart*: what else than its rate and its seed differs among the conditions of one setting."""
     names = [name for name in group.columns if name.startswith("config/missing.")]
-    names = ["imputer", *(name for name in names if short_name(name) not in ("rate", "seed"))]
+    told = ("rate", "train_rate", "test_rate", "seed")  # where a row has a rate, all of its rates are equal
+    names = ["imputer", *(name for name in names if short_name(name) not in told)]
     varying = [name for name in names if group[name].n_unique() > 1]
     parts = [pl.format(f"{short_name(name)}={{}}", pl.col(name).cast(pl.String).fill_null("none")) for name in varying]
     return group.with_columns(apart=pl.concat_str(parts, separator=", ") if parts else pl.lit(""))
@@ -154,7 +155,7 @@ def _held(name: str, value: Any) -> str:
 
 
 def ablations(frame: pl.DataFrame, metrics: Sequence[str], monitor: str) -> list[Figure]:
-    """Bars of the models that share the first word of their names, by condition; of several settings the selected one.
+    """Bars of the models that are variants of one class, by condition; of several settings the selected one.
 
     Args:
         frame: the runs.
@@ -162,8 +163,7 @@ def ablations(frame: pl.DataFrame, metrics: Sequence[str], monitor: str) -> list
         monitor: the validation metric that selects.
     """
     figures = []
-    families = selected(frame, monitor).with_columns(family=pl.col("model").str.split("_").list.first())
-    for (catalogue, family), group in families.group_by("catalogue", "family", maintain_order=True):
+    for (catalogue, family), group in selected(frame, monitor).group_by("catalogue", "family", maintain_order=True):
         if group["model"].n_unique() < 2:
             continue
         order = conditions_of(group)

@@ -104,9 +104,14 @@ def degradation(frame: pl.DataFrame, metrics: Sequence[str]) -> list[Table]:
 
 
 def relative_to_full(frame: pl.DataFrame, metrics: Sequence[str]) -> pl.DataFrame:
-    """The rows of methods that also ran with full modality, with ``relative/<metric>`` = test value / full mean."""
+    """The rows of methods that also ran with full modality, with ``relative/<metric>`` = test value / full mean.
+
+    Full modality is the setting `full`, or of methods that did not run under it a missing rate of 0.
+    """
     keys = ["catalogue", "method"]
-    full = frame.filter(pl.col("condition") == FULL).group_by(keys)
+    is_full = pl.col("condition") == FULL
+    stand_in = (pl.col("rate") == 0) & ~is_full.any().over(keys)
+    full = frame.filter(is_full | stand_in.fill_null(False)).group_by(keys)
     means_at_full = full.agg(pl.col(f"test/{metric}").mean().alias(f"full/{metric}") for metric in metrics)
     return frame.join(means_at_full, on=keys, how="inner", maintain_order="left").with_columns(
         (pl.col(f"test/{metric}") / pl.col(f"full/{metric}")).fill_nan(None).alias(f"relative/{metric}")

@@ -20,6 +20,7 @@ from recmm.report.variants import (
     differing_within_models,
     hyper_parameters,
     label,
+    rate_of,
     uses_modalities,
 )
 
@@ -41,8 +42,8 @@ class Runs:
 
     Attributes:
         frame: one row per run, with the columns folder, sweep (name of the parent folder), signature, model, dataset,
-            split, missing, imputer, condition, variant, settings_source, seed, mask_seed, rate (of the setting `rate`
-            or `popularity`), uses_modalities, data_digest, masks_digest, protocol (`eval.*` as JSON), best_epoch,
+            split, missing, imputer, condition, variant, family (the model's class), settings_source, seed, mask_seed,
+            rate (``rate_of``), uses_modalities, data_digest, masks_digest, protocol (`eval.*` as JSON), best_epoch,
             epochs, seconds_per_epoch (median of training), wall_seconds, peak_memory_mb (host), every `val/...` and
             `test/...` metric, and ``config/<key>`` for each key of the identity that differs among the runs of one
             model (lists as JSON). *condition*: the missing setting, with those of its and the imputer's parameters
@@ -186,7 +187,6 @@ def _read(folder: Path) -> Record:
 
 def _row(folder: Path, result: Record) -> dict[str, Any]:
     identity, aware = result["identity"], uses_modalities(result)
-    rate = identity.get("missing.rate")
     protocol = {key: value for key, value in identity.items() if key.startswith("eval.") and key != NO_PROTOCOL}
     return {
         "folder": str(folder),
@@ -199,10 +199,11 @@ def _row(folder: Path, result: Record) -> dict[str, Any]:
         "imputer": result["imputer"] if aware else ANY,
         "condition": None,
         "variant": None,
+        "family": identity.get("model._target_", result["model"]).rpartition(".")[2],
         "settings_source": result.get("settings_source"),
         "seed": result["seed"],
         "mask_seed": identity.get("missing.seed") if aware else None,
-        "rate": None if rate is None else float(rate),
+        "rate": rate_of(identity) if aware else None,
         "uses_modalities": aware,
         "data_digest": result["data"]["digest"],
         "masks_digest": result["masks"]["digest"],

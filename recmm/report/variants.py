@@ -12,6 +12,7 @@ NO_PROTOCOL = "eval.memory_mb"
 """The one `eval.` key that changes no number."""
 
 _OF_THE_CONDITION = ("missing.", "imputer.")
+_RATES_BY_PHASE = ("missing.train_rate", "missing.test_rate")
 _NO_HYPER_PARAMETER = (*_OF_THE_CONDITION, "dataset.", "data.")
 
 Record = dict[str, Any]
@@ -22,6 +23,14 @@ def uses_modalities(result: Record) -> bool:
     """Whether the run's method looks at modalities; a record that does not say it has masks in its identity if so."""
     inferred = any(key.startswith("missing.") for key in result["identity"])
     return bool(result.get("uses_modalities", inferred))
+
+
+def rate_of(identity: Record) -> float | None:
+    """The missing rate, where one number says it: `missing.rate`, or that of training and test if they are equal."""
+    rate, by_phase = identity.get("missing.rate"), [identity.get(key) for key in _RATES_BY_PHASE]
+    if rate is None and by_phase[0] == by_phase[1]:
+        rate = by_phase[0]
+    return None if rate is None else float(rate)
 
 
 def _differing(identities: Iterable[Record]) -> list[str]:
@@ -81,6 +90,9 @@ def _condition_parameters(result: Record) -> tuple[Record, Record]:
         for prefix in _OF_THE_CONDITION
     )
     of_setting.pop("missing.seed", None)  # absent where the method looks at no modality
+    rates = [of_setting.get(key) for key in _RATES_BY_PHASE]
+    if rates[0] is not None and rates[0] == rates[1]:
+        of_setting = {k: v for k, v in of_setting.items() if k not in _RATES_BY_PHASE} | {"missing.rate": rates[0]}
     return of_setting | {"imputer": result["imputer"]}, of_imputer
 
 

@@ -40,7 +40,7 @@ def write_run(tmp_path: Path) -> RunWriter:
         identity = {"model.dim": 64, "model.training.seed": seed, "seed": seed, "data.digest": data}
         identity |= {"eval.candidates": "all", "eval.memory_mb": 256} | (config or {})
         if not blind:
-            identity |= {f"missing.{key}": value for key, value in missing.items()}
+            identity |= {f"missing.{key}": value for key, value in missing.items() if value is not None}
             identity |= {"missing.seed": mask_seed, "imputer._target_": "Mean"}
         result = {
             "format_version": 1,

@@ -123,6 +123,16 @@ def test_a_refused_comparison_leaves_the_numbers_and_says_why(write_run, tmp_pat
     assert len(Tables(page).tables[OVERALL]) == 3
 
 
+def test_a_second_report_leaves_nothing_of_the_first(write_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "out"
+    for rate in (0.1, 0.9):
+        write_run(f"sweep/{rate}", missing={"rate": rate}, values=[1, 0])
+    write_report([tmp_path / "sweep"], out, ["recall@20"])
+    assert list(out.glob("figures/rate-*.svg")) and list(out.glob("tables/runs.csv"))
+    write_report([tmp_path / "sweep" / "0.1"], out, ["recall@20"])
+    assert not list(out.glob("figures/rate-*.svg")) and list(out.glob("tables/runs.csv"))
+
+
 def test_errors_are_one_sentence(made_sweep: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["report", str(tmp_path / "nothing")])
     assert result.exit_code == 1

@@ -60,10 +60,11 @@ def test_over_a_setting_with_all_others_held(write_run, tmp_path: Path) -> None:
     assert lines(over_tau) == {"n_prototypes=8": ((0.1, 0.5), (0.5, 1)), "n_prototypes=400": ((0.1, 0.5), (0.75, 0))}
 
 
-def test_an_ablation_is_a_family_of_models_by_the_first_word(write_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    for model, hits in (("ci2mg", 3), ("ci2mg_base", 1), ("lightgcn", 2)):
-        write_run(f"sweep/{model}", model=model, values=[1] * hits + [0] * (4 - hits))
-    worse = {"val/recall@20": 0.01, "config": {"model.n_layers": 7}}
+def test_an_ablation_is_of_models_of_one_class(write_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for model, kind, hits in (("ci2mg", "CI2MG", 3), ("ci2mg_base", "CI2MG", 1), ("ci2mg_like", "Other", 2)):
+        config = {"model._target_": f"recmm.models.{kind}"}
+        write_run(f"sweep/{model}", model=model, config=config, values=[1] * hits + [0] * (4 - hits))
+    worse = {"val/recall@20": 0.01, "config": {"model.n_layers": 7, "model._target_": "recmm.models.CI2MG"}}
     write_run("sweep/better on test only", model="ci2mg_base", values=[1, 1], **worse)
     (figure,) = plots.ablations(runs_of(tmp_path / "sweep").frame, METRIC, "val/recall@20")
     assert figure.bars
@@ -88,3 +89,16 @@ def test_the_share_of_full_modality_over_the_rate(write_run, tmp_path: Path) -> 
         write_run(f"sweep/{rate}", missing={"rate": rate}, values=[1] * hits + [0] * (4 - hits))
     (figure,) = plots.degradation(runs_of(tmp_path / "sweep").frame, METRIC)
     assert lines(figure) == {"first": ((0.1, 0.9), (0.75, 0.25))}
+
+
+def test_one_rate_of_both_phases_makes_a_curve_and_a_rate_of_0_stands_in_for_full(write_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for rate, hits in ((0.0, 4), (0.5, 2), (0.9, 1)):
+        missing = {"setting": "mtmt", "rate": None, "train_rate": rate, "test_rate": rate}
+        write_run(f"sweep/{rate}", missing=missing, values=[1] * hits + [0] * (8 - hits))
+    write_run("sweep/blind", model="blind", blind=True, values=[1, 0])
+    runs = in_every_condition(runs_of(tmp_path / "sweep").frame)
+    (figure,) = plots.over_rate(runs, METRIC)
+    x = (0.0, 0.5, 0.9)
+    assert lines(figure) == {"blind": (x, (0.5, 0.5, 0.5)), "first": (x, (0.5, 0.25, 0.125))}
+    (relative,) = plots.degradation(runs, METRIC)
+    assert lines(relative) == {"blind": (x, (1, 1, 1)), "first": (x, (1, 0.5, 0.25))}

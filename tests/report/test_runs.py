@@ -155,6 +155,18 @@ def test_conditions_are_settings_with_their_parameters_without_seed(write_run: R
     assert frame.group_by(GROUP_KEYS).len()["len"].sort().to_list() == [1, 1, 1, 2]
 
 
+def test_the_rates_of_training_and_test_are_one_rate_where_they_are_equal(write_run: RunWriter, tmp_path: Path) -> None:
+    for train_rate, test_rate in ((0.1, 0.1), (0.9, 0.9), (0.3, 0.5)):
+        missing = {"setting": "mtmt", "rate": None, "train_rate": train_rate, "test_rate": test_rate}
+        write_run(f"sweep/{train_rate}", missing=missing)
+    frame = load_runs([tmp_path / "sweep"]).frame
+    assert dict(zip(frame["condition"], frame["rate"], strict=True)) == {
+        "mtmt (rate=0.1)": 0.1,
+        "mtmt (test_rate=0.5, train_rate=0.3)": None,
+        "mtmt (rate=0.9)": 0.9,
+    }
+
+
 def test_an_imputers_parameters_are_named_where_they_differ_among_runs_with_it(
     write_run: RunWriter, tmp_path: Path
 ) -> None:
