@@ -10,7 +10,7 @@ from rich.console import Console
 
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.excerpt import excerpt
-from recmm.datamodules.base import MultimodalDataModule
+from recmm.datamodules.given import Given
 from recmm.errors import own_error, wants_traceback
 from recmm.experiment.build import build, build_model, configure, dataset_reader
 from recmm.experiment.check import check_arguments
@@ -59,16 +59,10 @@ def _named(cfg: DictConfig) -> str:
     return " ".join(arguments) or "no arguments"
 
 
-class _Excerpt(MultimodalDataModule):
-    def __init__(self, dataset: MultimodalDataset) -> None:
-        super().__init__()
-        self.load = lambda: dataset  # type: ignore[method-assign]
-
-
 def _try(cfg: DictConfig, dataset: MultimodalDataset) -> None:
     for node in cfg.callbacks.values():
         build(node)
-    datamodule = configure(_Excerpt(dataset), cfg)
+    datamodule = configure(Given(dataset), cfg)
     model = build_model(cfg, datamodule.catalog)
     one_step = {"max_epochs": 1, "limit_train_batches": 1, "check_val_every_n_epoch": 1, "progress": False}
     trainer = make_trainer(OmegaConf.merge(cfg.trainer, one_step), [], [])  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from recmm.models.checks import check_lowest, check_modalities
 from recmm.nn.knn_graph import comparable, knn_graph
 from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.raw_features import RawFeatures
+from recmm.nn.rows import first_occurrences
 
 
 class MGCN(Recommender):
@@ -132,16 +133,9 @@ class MGCN(Recommender):
     def contrasted(self, side: Tensor, content: Tensor, nodes: Tensor) -> Tensor:
         """InfoNCE within the batch, of rows [B, d] that belong to ``nodes`` int64 [B]."""
         if self.contrast_unique:
-            rows = _first_of_each(nodes)
+            rows = first_occurrences(nodes, len(self.ego)).nonzero()[:, 0]
             side, content = side[rows], content[rows]
         return info_nce(side, content, torch.arange(len(side), device=side.device), self.temperature)
-
-
-def _first_of_each(nodes: Tensor) -> Tensor:
-    """int64 [n_distinct]: a position of every distinct value of ``nodes``."""
-    values, group = torch.unique(nodes, return_inverse=True)
-    positions = torch.arange(len(nodes), device=nodes.device)
-    return torch.zeros_like(values).scatter_reduce_(0, group, positions, "amin", include_self=False)
 
 
 def _check(values: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from recmm.losses import bpr, loss_variance, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender, Training
 from recmm.models.checks import check_choices, check_lowest, check_modalities
+from recmm.nn.rows import first_occurrences
 
 
 class MILK(Recommender):
@@ -121,16 +122,9 @@ class MILK(Recommender):
             ids: int64 [B], which items they are.
             mask: bool [n_items, M], what is visible.
         """
-        counted = (_first_occurrences(ids, len(mask)) & mask.index_select(0, ids).all(1)).float()
+        counted = (first_occurrences(ids, len(mask)) & mask.index_select(0, ids).all(1)).float()
         differences = [(v - w).square().mean(1) for v, w in combinations(items.unbind(1), 2)]
         return (torch.stack(differences).mean(0) * counted).sum() / counted.sum().clamp_min(1)
-
-
-def _first_occurrences(ids: Tensor, n_ids: int) -> Tensor:
-    """bool [B]: whether no earlier place holds the same id; unlike ``unique``, it does not make the host wait."""
-    places = torch.arange(len(ids), device=ids.device)
-    first = torch.full((n_ids,), len(ids), device=ids.device).scatter_reduce(0, ids, places, "amin")
-    return first.index_select(0, ids) == places
 
 
 def _check(values: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from recmm.data.dataset import MultimodalDataset, SplitColumns, assemble
 from recmm.data.sampling import PairBatches
 from recmm.data.synthetic import synthetic
 from recmm.datamodules.base import MultimodalDataModule
+from recmm.datamodules.given import Given
 from recmm.experiment.build import build as build_node
 from recmm.experiment.launch import config_folder
 from recmm.missing.imputers import Imputer, Mean, Zero
@@ -244,17 +245,6 @@ def test_runs_under_every_missing_setting(method: str, dataset: MultimodalDatase
         total(terms).backward()
         assert all(torch.isfinite(term) for term in terms.values())
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-
-
-class Given(MultimodalDataModule):
-    """A datamodule around a dataset that is there already."""
-
-    def __init__(self, dataset: MultimodalDataset) -> None:
-        super().__init__()
-        self.given = dataset
-
-    def load(self) -> MultimodalDataset:
-        return self.given
 
 
 def fit(model: Recommender, datamodule: MultimodalDataModule, epochs: int = 2) -> pl.Trainer:

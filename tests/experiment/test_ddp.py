@@ -21,9 +21,8 @@ from polars.testing import assert_frame_equal
 from torch import Tensor, distributed
 
 from recmm.data.catalog import Catalog
-from recmm.data.dataset import MultimodalDataset
 from recmm.data.synthetic import synthetic
-from recmm.datamodules.base import MultimodalDataModule
+from recmm.datamodules.given import Given
 from recmm.errors import ConfigError
 from recmm.experiment import run
 from recmm.experiment.callbacks import KeepRankings
@@ -56,12 +55,6 @@ IN_BATCH: dict[str, Callable[[Catalog], Recommender]] = {
         catalog, irm="grad_user", mask_mode="sampled", club_in_main=True, club_plateau=True, training=TRAINING
     ),
 }
-
-
-class Given(MultimodalDataModule):
-    def __init__(self, dataset: MultimodalDataset) -> None:
-        super().__init__()
-        self.load = lambda: dataset  # type: ignore[method-assign]
 
 
 class Gradients(lightning.Callback):

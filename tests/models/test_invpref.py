@@ -13,7 +13,7 @@ from torch import Tensor
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.data.dataset import MultimodalDataset
-from recmm.datamodules.base import MultimodalDataModule
+from recmm.datamodules.given import Given
 from recmm.errors import ConfigError
 from recmm.missing.view import ModalityView
 from recmm.models.base import Training
@@ -220,15 +220,6 @@ def test_alpha_may_be_reached_slowly() -> None:
     constant = make(alpha=2.0)
     constant.start_epoch(0, VIEW)
     assert constant.reversal == 2.0
-
-
-class Given(MultimodalDataModule):
-    def __init__(self, dataset: MultimodalDataset) -> None:
-        super().__init__()
-        self.given = dataset
-
-    def load(self) -> MultimodalDataset:
-        return self.given
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(tiny_dataset: MultimodalDataset, tmp_path: Path) -> None:
