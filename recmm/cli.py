@@ -6,6 +6,7 @@ import typer
 
 from recmm import __version__
 from recmm.errors import RecmmError, leave
+from recmm.ingest.command import app as data
 
 app = typer.Typer(
     name="recmm",
@@ -14,6 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data)
 
 
 def _show_version(wanted: bool) -> None:
@@ -51,11 +53,7 @@ def check(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=C
     """Try every job of a run or sweep on a few rows, one step each, in seconds; the arguments of train.py, -m too."""
     from recmm.experiment.dry_run import dry_run
 
-    try:
-        works = dry_run(arguments or [])
-    except RecmmError as error:
-        leave(error)
-    raise typer.Exit(0 if works else 1)
+    raise typer.Exit(0 if dry_run(arguments or []) else 1)
 
 
 # As above: each of the two reads its own options.
@@ -66,19 +64,19 @@ def check(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=C
 def report(arguments: Annotated[list[str] | None, typer.Argument(metavar="FOLDER ... | wandb ...")] = None) -> None:
     """Make a page, tables and figures of finished runs; `report wandb` a workspace. `report --help` lists options."""
     given = arguments or []
-    try:
-        if given[:1] == ["wandb"]:
-            from recmm.report.wandb import main as workspace
+    if given[:1] == ["wandb"]:
+        from recmm.report.wandb import main as workspace
 
-            workspace(given[1:])
-        else:
-            from recmm.report.command import main as page  # no Matplotlib for the other commands
+        workspace(given[1:])
+    else:
+        from recmm.report.command import main as page  # no Matplotlib for the other commands
 
-            page(given)
-    except RecmmError as error:
-        leave(error)
+        page(given)
 
 
 def main() -> None:
     """Entry point of `python -m recmm` and of the console script."""
-    app(prog_name="recmm")
+    try:
+        app(prog_name="recmm")
+    except RecmmError as error:
+        leave(error)

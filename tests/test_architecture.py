@@ -23,8 +23,9 @@ FLOORS = {
     "models": 6,
     "experiment": 7,
     "report": 8,
-    "cli": 9,
-    "__main__": 10,
+    "ingest": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 MODULES = sorted((ROOT / "recmm").rglob("*.py"))
 BEYOND_A_METHOD = ("recmm.data.formats", "recmm.experiment", "omegaconf", "hydra")

@@ -1,0 +1,6 @@
+"""`python -m recmm data check`."""
+
+
+def check() -> None:
+    """To be written."""
+    raise NotImplementedError

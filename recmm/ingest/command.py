@@ -1,0 +1,22 @@
+"""`python -m recmm data COMMAND`: the commands, each in a module of its own."""
+
+import typer
+
+from recmm.ingest.check import check
+from recmm.ingest.describe import describe
+from recmm.ingest.download import download
+from recmm.ingest.encode import encode
+from recmm.ingest.import_ import import_
+
+app = typer.Typer(
+    name="data",
+    help="From raw files to a checked catalogue, with features made here.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command("download")(download)
+app.command("import")(import_)
+app.command("encode")(encode)
+app.command("check")(check)
+app.command("describe")(describe)

@@ -1,0 +1,6 @@
+"""`python -m recmm data describe`."""
+
+
+def describe() -> None:
+    """To be written."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`python -m recmm data download`."""
+
+
+def download() -> None:
+    """To be written."""
+    raise NotImplementedError
