@@ -1,4 +1,4 @@
-"""Runs under other protocols, from the command line: methods with and without item ids, and what tells such runs apart."""
+"""Runs under other protocols, from the command line: methods with and without item ids, and what tells runs apart."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from recmm.errors import ConfigError
 from recmm.experiment.check import check_arguments
 from recmm.experiment.identity import config_hash, identity
 from recmm.experiment.launch import config_folder
@@ -60,6 +61,15 @@ def test_a_run_in_the_given_split_is_what_it_was() -> None:
     assert not [
         key for key in identity(given, "d", "s", True) if "protocol" in key or ("split" in key and key != "data.split")
     ]
+
+
+def test_values_of_a_protocol_that_was_not_chosen_name_the_group() -> None:
+    with pytest.raises(
+        ConfigError, match=r"There is no key dataset\.protocol yet: choose one with split=item_cold_start"
+    ):
+        check_arguments(["dataset.protocol.share=0.1"], config_folder())
+    with pytest.raises(ConfigError, match=r"There is no key dataset\.protocol\.shar; did you mean 'share'"):
+        check_arguments(["split=item_cold_start", "dataset.protocol.shar=0.1"], config_folder())
 
 
 def test_no_two_protocols_share_a_folder_or_a_signature() -> None:

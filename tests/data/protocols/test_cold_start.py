@@ -61,9 +61,8 @@ def test_a_user_without_history_is_kept_counted_and_told(caplog: pytest.LogCaptu
         made = next(made for seed in range(50) if cold(made := ItemColdStart(0.5, seed).apply(given))[0])
     assert made.train.user_counts()[0] == 0 and made.n_users == given.n_users
     assert made.notes["users_without_history"] == np.count_nonzero(made.train.user_counts() == 0) >= 1
-    assert (
-        f"{made.notes['users_without_history']} of 4 users have no training history (0 before)" in caplog.messages[-1]
-    )
+    told = f"{made.notes['users_without_history']} of 4 users have no training history (0 before)"
+    assert told in caplog.messages[-1]
     held_out = made.val.user_counts() + made.test.user_counts()
     assert held_out[0] == 2, "its pairs are there to be found"
 
