@@ -9,7 +9,7 @@ FEW = 10  # a user with fewer pairs gives one to validation and one to test, one
 
 
 def random_per_user(users: np.ndarray, *, seed: int) -> np.ndarray:
-    """The random split of LATTICE, MMRec and the papers that follow them, user by user.
+    """A random split, user by user, by the rule of MMRec's released ones and of the papers that follow it.
 
     A user with n pairs, n < 3: all in training. n < 10: one for validation and one for test. Otherwise 20 % rounded
     down are held out, half of them, rounded down, for validation and the rest for test: 10 -> 8/1/1, 25 -> 20/2/3.

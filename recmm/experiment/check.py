@@ -228,7 +228,7 @@ def _nearest(key: str, path: str, parent: Any) -> str:
     siblings = {str(name) for name in parent}
     parameters = keywords_of(OmegaConf.select(parent, "_target_")) if "_target_" in parent else set()
     if path in _BROUGHT_BY:
-        return f" yet: choose one with {_BROUGHT_BY[path]}, and set its values then."
+        return f": choose one with {_BROUGHT_BY[path]}, or write ++{path}... where -m lists several."
     if key in parameters - siblings:
         return f" in the YAML file, but the constructor takes it: write +{path}=..."
     root: Any = OmegaConf.to_container(parent._get_root(), resolve=False)

@@ -64,9 +64,7 @@ def test_a_run_in_the_given_split_is_what_it_was() -> None:
 
 
 def test_values_of_a_protocol_that_was_not_chosen_name_the_group() -> None:
-    with pytest.raises(
-        ConfigError, match=r"There is no key dataset\.protocol yet: choose one with split=item_cold_start"
-    ):
+    with pytest.raises(ConfigError, match=r"no key dataset\.protocol: choose one with split=item_cold_start"):
         check_arguments(["dataset.protocol.share=0.1"], config_folder())
     with pytest.raises(ConfigError, match=r"There is no key dataset\.protocol\.shar; did you mean 'share'"):
         check_arguments(["split=item_cold_start", "dataset.protocol.shar=0.1"], config_folder())
