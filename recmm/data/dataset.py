@@ -259,16 +259,16 @@ def assemble(
         DataError: timestamps or weights that are not finite numbers, one for each pair.
     """
     found = dict(zip(SPLITS, (train, val, test), strict=True))
+    n_pairs = sum(len(columns.users) for columns in found.values())
+    labels = {  # first of all: whatever follows takes memory for as many users and items as are announced
+        "user": checked_labels("user", user_ids, n_users, n_pairs),
+        "item": checked_labels("item", item_ids, n_items, n_pairs),
+    }
     splits: dict[str, Interactions] = {}
     duplicates = 0
     for split_name, columns in found.items():
         splits[split_name] = _interactions(split_name, columns, n_users, n_items)
         duplicates += len(columns.users) - len(splits[split_name])
-    n_pairs = sum(map(len, splits.values()))
-    labels = {
-        "user": checked_labels("user", user_ids, n_users, n_pairs),
-        "item": checked_labels("item", item_ids, n_items, n_pairs),
-    }
     for first, second in combinations(SPLITS, 2):
         _refuse_overlap({name: (splits[name], found[name].source) for name in (first, second)}, labels)
     notes: dict[str, int | str] = {
