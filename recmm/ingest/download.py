@@ -74,8 +74,12 @@ def download(
     chosen = choices(dataset.value, split=split, data=to)
     patience = Patience(timeout=timeout, retries=retries)
     problems: list[DataError] = []
-    for choice in chosen:
-        problems += _bring(choice, base_url=base_url, patience=patience, force=force, dry_run=dry_run)
+    try:
+        for choice in chosen:
+            problems += _bring(choice, base_url=base_url, patience=patience, force=force, dry_run=dry_run)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. Run the same command again to go on where it stopped.", err=True)
+        raise typer.Exit(130) from None
     whole = [choice.name for choice in chosen if not choice.missing()]
     if whole and not problems:
         typer.echo("\nNow run: " + " or ".join(f"python train.py dataset={name}" for name in whole))

@@ -54,7 +54,7 @@ def fuzzed(
     name: str,
     *further: st.SearchStrategy[bytes],
     repair: Callable[[Path], object] = lambda _: None,
-    examples: int = 60,
+    examples: int = 40,
 ) -> Callable[..., None]:
     """A test that replaces one file of a valid folder again and again.
 

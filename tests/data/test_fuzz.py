@@ -156,7 +156,7 @@ INTERACTIONS = {
 LABELS = {"item": pl.Series([f"i{n}" for n in range(5)])}
 
 test_features = fuzzed(write_features, lambda f: load_features(f / "visual.npy", "x"), "visual.npy", npy_files())
-test_array = fuzzed(write_features, lambda f: load_array(f / "text.npy", "x"), "text.npy", npy_files(), examples=120)
+test_array = fuzzed(write_features, lambda f: load_array(f / "text.npy", "x"), "text.npy", npy_files(), examples=80)
 test_mmrec_table = fuzzed(write_mmrec, read_toy_mmrec, "toy.inter", tables(TABLE), tables(TABLE[:3]))
 test_mmrec_table_alone = fuzzed(write_mmrec, read_unlabelled_mmrec, "toy.inter", tables(TABLE), tables(TABLE[:3]))
 test_mmrec_labels = fuzzed(write_mmrec, read_toy_mmrec, "items.csv", tables(["asin", "itemID"]))

@@ -123,6 +123,16 @@ def test_a_mirror_with_its_own_patience(tiktok: Server, tmp_path: Path) -> None:
     assert [asked for path, asked, _ in tiktok.log if path.endswith("trnMat.pkl")] == ["", "bytes=3-"]
 
 
+def test_ctrl_c_says_how_to_go_on(tiktok: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recmm.data.fetch.receive", interrupted)
+    ended = CliRunner().invoke(app, ["data", "download", "tiktok", "--to", str(tmp_path / "data")])
+    assert ended.exit_code == 130 and "Run the same command again" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("dataset", "folder", "files"),
     [

@@ -29,8 +29,10 @@ FORMAT = "recmm canonical"
 MANIFEST = "manifest.json"
 FILE_NAME = re.compile(r"\w[\w.-]{,99}")  # a modality names a file: no separators, not hidden
 MANIFEST_LIMIT = 1 << 24  # bytes
-FREE_ROWS, ROWS_PER_BYTE = 100_000, 4  # a table cannot honestly hold more: an interaction takes about two bytes
-FREE_LETTERS, LETTERS_PER_BYTE = 1 << 20, 64  # the same for labels
+# Beyond these a table is refused before it is unpacked. Interactions take more than a byte each, or a 30th of one where
+# everybody has everything; labels that are counted through, a third.
+FREE_ROWS, ROWS_PER_BYTE = 1_000_000, 32
+FREE_LETTERS, LETTERS_PER_BYTE = 1 << 24, 1024
 KEYS = {
     "format_version": int,
     "name": str,
