@@ -20,6 +20,7 @@ DAMAGED = (
     EOFError,
     ValueError,
     OSError,
+    LookupError,
 )
 
 
@@ -34,7 +35,11 @@ def unpack(archive: Path, member: str, target: Path, *, limit: int) -> None:
         with zipfile.ZipFile(archive) as opened:
             for entry in opened.infolist():
                 _check_entry(entry, limit)
-            files = {entry: PurePosixPath(entry.filename).parts for entry in opened.infolist() if not entry.is_dir()}
+            files = {
+                entry: PurePosixPath(entry.filename).parts
+                for entry in opened.infolist()
+                if not entry.filename.endswith("/")
+            }
             found = [entry for entry, parts in files.items() if parts[-1:] == (member,) and "__MACOSX" not in parts]
             if len(found) != 1:
                 raise DownloadError(f"The archive holds {len(found)} files called {member}, expected one.")

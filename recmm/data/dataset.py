@@ -261,8 +261,8 @@ def assemble(
     found = dict(zip(SPLITS, (train, val, test), strict=True))
     n_pairs = sum(len(columns.users) for columns in found.values())
     labels = {  # first of all: whatever follows takes memory for as many users and items as are announced
-        "user": checked_labels("user", user_ids, n_users, n_pairs),
-        "item": checked_labels("item", item_ids, n_items, n_pairs),
+        "user": checked_labels("user", user_ids, n_users, n_pairs, train.source),
+        "item": checked_labels("item", item_ids, n_items, n_pairs, train.source),
     }
     splits: dict[str, Interactions] = {}
     duplicates = 0
@@ -297,6 +297,10 @@ def _interactions(name: str, columns: SplitColumns, n_users: int, n_items: int) 
     items = checked_ids(columns.items, "item", n_items, columns.source)
     times = checked_numbers(columns.timestamps, "timestamp", len(users), columns.source)
     weights = checked_numbers(columns.weights, "weight", len(users), columns.source)
+    if weights is not None:
+        with np.errstate(over="ignore"):  # what overflows becomes Inf, which is refused
+            weights = weights.astype(np.float32)
+        checked_numbers(weights, "weight in single precision", len(users), columns.source)
     _, kept = np.unique(users * n_items + items, return_index=True)
     if len(kept) < len(users):
         repeated = np.setdiff1d(np.arange(len(users)), kept)
@@ -308,7 +312,7 @@ def _interactions(name: str, columns: SplitColumns, n_users: int, n_items: int) 
         n_users=n_users,
         n_items=n_items,
         timestamps=None if times is None else times[kept].astype(np.float64 if times.dtype.kind == "f" else np.int64),
-        weights=None if weights is None else weights[kept].astype(np.float32),
+        weights=None if weights is None else weights[kept],
     )
 
 

@@ -232,6 +232,22 @@ def test_copies_of_text_are_made_only_where_they_are_used(tmp_path: Path) -> Non
     assert read_or_refuse(lambda: load_sparse(tmp_path / "x.pkl", "x"), tmp_path) is not None
 
 
+def test_weights_beyond_single_precision_are_refused(tmp_path: Path) -> None:
+    write_matrices(4, sp.coo_matrix)(tmp_path)
+    heavy = matrix("train").astype(np.float64) * 1e300
+    (tmp_path / "trn.pkl").write_bytes(pickle.dumps(heavy))
+    assert "one finite number as weight in single precision" in str(
+        read_or_refuse(lambda: read_toy_matrices(tmp_path), tmp_path)
+    )
+
+
+def test_a_repeated_label_is_named_with_its_file(tmp_path: Path) -> None:
+    write_mmrec(tmp_path)
+    (tmp_path / "users.csv").write_text("user\tuserID\n" + "".join(f"same\t{n}\n" for n in range(4)))
+    with pytest.raises(IdError, match=r"users\.csv: the label 'same' stands for several ids"):
+        read_toy_mmrec(tmp_path)
+
+
 def test_row_pointers_that_wrap_around_are_refused(tmp_path: Path) -> None:
     """The differences are 1, 2**63 - 1 and 2**63 - 1 modulo 2**64: none negative, and their sum is that of the ends."""
     damaged = sp.csr_matrix(np.ones((3, 1)))

@@ -33,6 +33,7 @@ MANIFEST_LIMIT = 1 << 24  # bytes
 # everybody has everything; labels that are counted through, a third.
 FREE_ROWS, ROWS_PER_BYTE = 1_000_000, 32
 FREE_LETTERS, LETTERS_PER_BYTE = 1 << 24, 1024
+INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)  # that NumPy has, too
 KEYS = {
     "format_version": int,
     "name": str,
@@ -123,8 +124,8 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         features={m: load_features(folder / _feature_file(m), f"the features of {m!r}") for m in chosen},
         feature_sources={m: str(folder / _feature_file(m)) for m in chosen},
         observed=np.array(observed[:, [has.index(m) for m in chosen]]),
-        user_ids=_label_column(users, "user"),
-        item_ids=_label_column(items, "item"),
+        user_ids=_label_column(users, "user", manifest["n_users"]),
+        item_ids=_label_column(items, "item", manifest["n_items"]),
     )
 
 
@@ -143,7 +144,10 @@ def _splits(path: Path) -> dict[str, SplitColumns]:
     if nulls := sum(table.select("user", "item").null_count().row(0)):
         raise IdError(f"{path}: {nulls} entries of the columns 'user' and 'item' are empty; expected integers from 0.")
     if strange := sorted(set(table["split"].unique().fill_null("").to_list()) - set(SPLITS)):
-        raise ColumnError(f"{path}: column 'split' holds {strange[:5]}; expected {', '.join(SPLITS)}.")
+        raise ColumnError(f"{path}: column 'split' holds {shown_value(strange[:5])}; expected {', '.join(SPLITS)}.")
+    for column in ("timestamp", "weight"):
+        if column in table.schema and table.schema[column] not in (*INTEGERS, pl.Float32, pl.Float64, pl.Null):
+            raise ColumnError(f"{path}: column {column!r} is of type {shown(table.schema[column])}; expected numbers.")
     columns = {}
     for part in SPLITS:
         rows = table.filter(pl.col("split") == part)
@@ -159,7 +163,7 @@ def _splits(path: Path) -> dict[str, SplitColumns]:
     return columns
 
 
-def _label_column(path: Path, column: str) -> list[str]:
+def _label_column(path: Path, column: str, size: int) -> list[str]:
     labels = _table(path, {column: _is_text})[column]
     if labels.null_count():
         raise IdError(
@@ -167,11 +171,16 @@ def _label_column(path: Path, column: str) -> list[str]:
         )
     if labels.str.len_bytes().sum() > FREE_LETTERS + LETTERS_PER_BYTE * path.stat().st_size:
         raise DataError(f"{path} unpacks to far more text than its {path.stat().st_size:,} bytes can mean: refused.")
+    if not labels.n_unique() == len(labels) == size:
+        raise IdError(
+            f"{path} has {len(labels)} {column} labels for {shown(size)} {column} ids, {labels.n_unique()} of them "
+            "different; expected another label for each id."
+        )
     return labels.to_list()
 
 
 def _is_id(kind: pl.DataType) -> bool:
-    return kind.is_integer()
+    return kind in INTEGERS
 
 
 def _is_text(kind: pl.DataType) -> bool:

@@ -192,4 +192,7 @@ def _labels(path: Path, column: str, size: int) -> list[str]:
         raise IdError(
             f"{path} maps {len(ids):,} ids; expected each id from 0 to {size - 1:,} once in column {column!r}."
         )
-    return table[label].fill_null("").gather(np.argsort(ids)).to_list()
+    labels = table[label].fill_null("")
+    if repeated := labels.filter(labels.is_duplicated()).head(1).to_list():
+        raise IdError(f"{path}: the label {shown(repeated[0])!r} stands for several ids; expected a label for each.")
+    return labels.gather(np.argsort(ids)).to_list()
