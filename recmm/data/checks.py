@@ -66,8 +66,8 @@ def checked_labels(
     if given is None:
         if size > FREE_IDS + IDS_PER_PAIR * n_pairs:
             raise IdError(
-                f"{source}: the {kind} ids run up to {size - 1:,} while there are {n_pairs:,} interactions: out of range "
-                f"for dense ids. Number the {kind}s from 0 without gaps."
+                f"{source}: the {kind} ids run up to {size - 1:,} while there are {n_pairs:,} interactions: out of "
+                f"range for dense ids. Number the {kind}s from 0 without gaps."
             )
         return [str(dense) for dense in range(size)]
     labels = [str(label) for label in given]
