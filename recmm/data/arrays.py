@@ -16,10 +16,21 @@ from recmm.errors import (
     TruncatedFileError,
 )
 
+DIMENSIONS = 64  # that an array can have
 CHUNK = 1 << 22  # values held in memory at a time while a matrix is checked, digested or copied
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # A header is a Python literal, and NumPy lets out whatever the parsing and the use of a damaged one raise.
-DAMAGED = (ValueError, TypeError, LookupError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
+DAMAGED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,
+)
 
 
 def load_array(path: Path, role: str) -> np.ndarray:
@@ -48,7 +59,8 @@ def load_array(path: Path, role: str) -> np.ndarray:
         except DAMAGED as error:
             raise damaged from error
         offset = file.tell()
-    if not all(type(length) is int and length >= 0 for length in shape):  # True is an int, too
+    fits = all(type(length) is int and 0 <= length < 1 << 63 for length in shape)  # True is an int, too
+    if not fits or len(shape) > DIMENSIONS:
         raise damaged
     if dtype.hasobject:
         raise ObjectArrayError(

@@ -55,8 +55,10 @@ def checked_numbers(values: np.ndarray | None, what: str, n_pairs: int, source: 
     return values
 
 
-def checked_labels(kind: str, given: Sequence[str] | None, size: int, n_pairs: int) -> list[str]:
-    """Dense id -> raw label; the dense id in digits if none are ``given``.
+def checked_labels(
+    kind: str, given: Sequence[str] | None, size: int, n_pairs: int, source: str = "The catalogue"
+) -> list[str]:
+    """Dense id -> raw label; the dense id in digits if none are ``given``. ``source`` is where the ids come from.
 
     Raises:
         IdError: labels that are not one per id or not unique; without labels, far more ids than interactions.
@@ -64,8 +66,8 @@ def checked_labels(kind: str, given: Sequence[str] | None, size: int, n_pairs: i
     if given is None:
         if size > FREE_IDS + IDS_PER_PAIR * n_pairs:
             raise IdError(
-                f"The {kind} ids run up to {size - 1:,} while there are {n_pairs:,} interactions: out of range for "
-                f"dense ids. Number the {kind}s from 0 without gaps."
+                f"{source}: the {kind} ids run up to {size - 1:,} while there are {n_pairs:,} interactions: out of "
+                f"range for dense ids. Number the {kind}s from 0 without gaps."
             )
         return [str(dense) for dense in range(size)]
     labels = [str(label) for label in given]

@@ -271,16 +271,16 @@ def assemble(
         DataError: timestamps or weights that are not finite numbers, one for each pair.
     """
     found = dict(zip(SPLITS, (train, val, test), strict=True))
+    n_pairs = sum(len(columns.users) for columns in found.values())
+    labels = {  # first of all: whatever follows takes memory for as many users and items as are announced
+        "user": checked_labels("user", user_ids, n_users, n_pairs, train.source),
+        "item": checked_labels("item", item_ids, n_items, n_pairs, train.source),
+    }
     splits: dict[str, Interactions] = {}
     duplicates = 0
     for split_name, columns in found.items():
         splits[split_name] = _interactions(split_name, columns, n_users, n_items)
         duplicates += len(columns.users) - len(splits[split_name])
-    n_pairs = sum(map(len, splits.values()))
-    labels = {
-        "user": checked_labels("user", user_ids, n_users, n_pairs),
-        "item": checked_labels("item", item_ids, n_items, n_pairs),
-    }
     for first, second in combinations(SPLITS, 2):
         _refuse_overlap({name: (splits[name], found[name].source) for name in (first, second)}, labels)
     notes: dict[str, int | str] = {
@@ -309,6 +309,10 @@ def _interactions(name: str, columns: SplitColumns, n_users: int, n_items: int) 
     items = checked_ids(columns.items, "item", n_items, columns.source)
     times = checked_numbers(columns.timestamps, "timestamp", len(users), columns.source)
     weights = checked_numbers(columns.weights, "weight", len(users), columns.source)
+    if weights is not None:
+        with np.errstate(over="ignore"):  # what overflows becomes Inf, which is refused
+            weights = weights.astype(np.float32)
+        checked_numbers(weights, "weight in single precision", len(users), columns.source)
     _, kept = np.unique(users * n_items + items, return_index=True)
     if len(kept) < len(users):
         repeated = np.setdiff1d(np.arange(len(users)), kept)
@@ -320,7 +324,7 @@ def _interactions(name: str, columns: SplitColumns, n_users: int, n_items: int) 
         n_users=n_users,
         n_items=n_items,
         timestamps=None if times is None else times[kept].astype(np.float64 if times.dtype.kind == "f" else np.int64),
-        weights=None if weights is None else weights[kept].astype(np.float32),
+        weights=None if weights is None else weights[kept],
     )
 
 

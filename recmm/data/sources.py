@@ -1,46 +1,14 @@
-"""Where the public files live, with digests: download with a progress bar, verify, place atomically, unpack safely.
+"""Where the public files live, with digests; what is absent is downloaded, or said how to get by hand.
 
-Files are pinned by their git blob digest, sha1("blob <size>\\0" + content), so a download is verified without anybody
-having to ship it. A file that is already there is taken as it is; the published statistics are checked after reading.
+A file that is already there is taken as it is; the published statistics are checked after reading.
 """
 
-import hashlib
-import http.client
-import shutil
-import stat
-import urllib.error
-import urllib.request
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-from recmm.data.atomic import atomic_file
+from recmm.data.fetch import RemoteFile, fetch
 from recmm.errors import DigestError, DownloadError, MissingFileError
-
-TIMEOUT = 10.0  # seconds for the connection and for each read: a machine without a network must not hang
-CHUNK = 1 << 18  # bytes read at a time
-LIMIT = 1 << 30  # bytes: neither a download without a pinned size nor an unpacked file may grow beyond this
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """One pinned file of a public repository.
-
-    Attributes:
-        path: below the raw-file base of the repository.
-        blob: its git blob sha1, hex.
-        size: in bytes; None where only the digest is known (the digest covers the size too).
-        zipped: True where it is a .zip archive that holds the wanted file.
-    """
-
-    path: str
-    blob: str
-    size: int | None = None
-    zipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +35,8 @@ _RAW = f"https://raw.githubusercontent.com/HKUDS/DiffMM/{_COMMIT}"
 _TREE = f"https://github.com/HKUDS/DiffMM/tree/{_COMMIT}"
 _AMAZON_PAGES = (
     "the MMRec team's shared folder (linked from https://github.com/enoche/MMRec), or, made anew, the McAuley lab's "
-    "Amazon 2014 5-core files (https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html)"
+    "Amazon 2014 5-core files (https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html), which "
+    "`python -m recmm data import --from amazon` reads"
 )
 
 TIKTOK = Origin(
@@ -121,6 +90,15 @@ ALLRECIPES = Origin(
     "Allrecipes",
     "the prepared files linked from https://github.com/HKUDS/MMSSL (the raw recipes are the HAFR authors' release)",
 )
+ORIGINS: Mapping[str, Mapping[str, Origin]] = {
+    "tiktok": {"tiktok": TIKTOK},
+    "baby": {"baby_lattice": BABY_LATTICE, "baby": BABY},
+    "sports": {"sports": SPORTS, "sports_lattice": SPORTS_LATTICE},
+    "clothing": {"clothing": CLOTHING},
+    "allrecipes": {"allrecipes": ALLRECIPES},
+}
+"""Dataset -> its choices in ``conf/dataset``, one for each split that circulates -> where their files come from."""
+
 ANY = Origin("This dataset", "the release or the preprocessing that its other files come from")
 
 
@@ -162,102 +140,6 @@ def obtain(
             still = [name for name in absent if not (folder / name).is_file()]
             advice = _by_hand(origin, folder, still, instead)
             raise type(error)(f"{_lacks(origin, folder, still)}: {error} {advice}") from error
-
-
-def fetch(remote: RemoteFile, target: Path, *, base_url: str, timeout: float = TIMEOUT) -> None:
-    """Download one pinned file, verify size and digest, unpack where zipped, and place it atomically at ``target``.
-
-    Raises:
-        DownloadError: no connection, an HTTP error, a connection cut short, an unwritable folder, a bad archive.
-        DigestError: the size or the digest is not the pinned one.
-    """
-    url = f"{base_url.rstrip('/')}/{remote.path}"
-    try:
-        # In this order: no folder is made where there is no connection.
-        with urllib.request.urlopen(url, timeout=timeout) as response, atomic_file(target) as part:
-            if remote.zipped:
-                archive = part.with_suffix(".zip")
-                try:
-                    _receive(response, archive, remote, url)
-                    unpack(archive, target.name, part)
-                finally:
-                    archive.unlink(missing_ok=True)
-            else:
-                _receive(response, part, remote, url)
-    except urllib.error.HTTPError as error:
-        raise DownloadError(f"{url} answered {error.code} {error.reason}.") from error
-    except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
-        raise DownloadError(f"{url} could not be downloaded ({getattr(error, 'reason', None) or error!r}).") from error
-
-
-def git_blob_digest(path: Path) -> str:
-    """sha1 hex of ``"blob <size>\\0" + content``, what git names a file's content by."""
-    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def unpack(archive: Path, member: str, target: Path, *, limit: int = LIMIT) -> None:
-    """Write the one file called ``member``, in whatever folder of the archive it lies, to ``target``.
-
-    Raises:
-        DownloadError: not a readable zip; a path that leaves the archive, a link, a file beyond ``limit`` bytes; no or
-            several such members.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            for entry in opened.infolist():
-                _check_entry(entry, limit)
-            files = {entry: PurePosixPath(entry.filename).parts for entry in opened.infolist() if not entry.is_dir()}
-            found = [entry for entry, parts in files.items() if parts[-1] == member and "__MACOSX" not in parts]
-            if len(found) != 1:
-                raise DownloadError(f"The archive holds {len(found)} files called {member}, expected one.")
-            with opened.open(found[0]) as source, target.open("wb") as sink:
-                shutil.copyfileobj(source, sink)  # zipfile reads no further than the size checked above
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-        raise DownloadError(f"The archive that should hold {member} cannot be read ({error}).") from error
-
-
-def _check_entry(entry: zipfile.ZipInfo, limit: int) -> None:
-    path = PurePosixPath(entry.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
-        raise DownloadError(f"The archive's member {entry.filename!r} points outside the archive: refused.")
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        raise DownloadError(f"The archive's member {entry.filename!r} is a link: refused.")
-    if entry.file_size > limit:
-        raise DownloadError(
-            f"The archive's member {entry.filename!r} has {entry.file_size:,} bytes, allowed are {limit:,}."
-        )
-
-
-def _receive(response: http.client.HTTPResponse, path: Path, remote: RemoteFile, url: str) -> None:
-    """Stream the response into ``path`` under a progress bar and verify it."""
-    announced = response.length
-    limit = LIMIT if remote.size is None else remote.size
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress, path.open("wb") as file:
-        task = progress.add_task(PurePosixPath(remote.path).name, total=remote.size or announced)
-        while chunk := response.read(CHUNK):
-            file.write(chunk)
-            progress.advance(task, len(chunk))
-            if file.tell() > limit:
-                raise DigestError(f"{url} sends more than the {limit:,} bytes expected.")
-        size = file.tell()
-    if announced is not None and size < announced:
-        raise DownloadError(f"{url} was cut short after {size:,} of {announced:,} bytes.")
-    if remote.size is not None and size != remote.size:
-        raise DigestError(f"{url} has {size:,} bytes, pinned are {remote.size:,}.")
-    digest = git_blob_digest(path)
-    if digest != remote.blob:
-        raise DigestError(f"{url} has the git blob digest {digest}, pinned is {remote.blob}.")
 
 
 def _lacks(origin: Origin, folder: Path, absent: Sequence[str]) -> str:

@@ -218,5 +218,5 @@ def test_a_matrix_that_python_2_pickled_loads(tmp_path: Path) -> None:
 
 def test_the_admitted_decoder_knows_one_encoding(tmp_path: Path) -> None:
     (tmp_path / "trnMat.pkl").write_bytes(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00utf-8\x86R.")
-    with pytest.raises(DataError, match="text in the encoding 'utf-8'"):
+    with pytest.raises(DataError, match="text in 'utf-8'"):
         load_sparse(tmp_path / "trnMat.pkl", ROLE)

@@ -24,11 +24,18 @@ from recmm.data.atomic import atomic_folder
 from recmm.data.catalog import NegativeItems
 from recmm.data.dataset import FORMAT_VERSION, SPLITS, MultimodalDataset, Split, SplitColumns, assemble
 from recmm.data.paths import require_file
+from recmm.data.words import shown, shown_value
 from recmm.errors import ColumnError, DataError, DigestError, FeatureShapeError, IdError
 
 FORMAT = "recmm canonical"
 MANIFEST = "manifest.json"
-FILE_NAME = re.compile(r"\w[\w.-]*")  # a modality names a file: no separators, not hidden
+FILE_NAME = re.compile(r"\w[\w.-]{,99}")  # a modality names a file: no separators, not hidden
+MANIFEST_LIMIT = 1 << 24  # bytes
+# Beyond these a table is refused before it is unpacked. Interactions take more than a byte each, or a 30th of one where
+# everybody has everything; labels that are counted through, a third.
+FREE_ROWS, ROWS_PER_BYTE = 1_000_000, 32
+FREE_LETTERS, LETTERS_PER_BYTE = 1 << 24, 1024
+INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)  # that NumPy has, too
 KEYS = {
     "format_version": int,
     "name": str,
@@ -119,8 +126,8 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         features={m: load_features(folder / _feature_file(m), f"the features of {m!r}") for m in chosen},
         feature_sources={m: str(folder / _feature_file(m)) for m in chosen},
         observed=np.array(observed[:, [has.index(m) for m in chosen]]),
-        user_ids=_label_column(users, "user"),
-        item_ids=_label_column(items, "item"),
+        user_ids=_label_column(users, "user", manifest["n_users"]),
+        item_ids=_label_column(items, "item", manifest["n_items"]),
     )
 
 
@@ -139,7 +146,10 @@ def _splits(path: Path) -> dict[str, SplitColumns]:
     if nulls := sum(table.select("user", "item").null_count().row(0)):
         raise IdError(f"{path}: {nulls} entries of the columns 'user' and 'item' are empty; expected integers from 0.")
     if strange := sorted(set(table["split"].unique().fill_null("").to_list()) - set(SPLITS)):
-        raise ColumnError(f"{path}: column 'split' holds {strange[:5]}; expected {', '.join(SPLITS)}.")
+        raise ColumnError(f"{path}: column 'split' holds {shown_value(strange[:5])}; expected {', '.join(SPLITS)}.")
+    for column in ("timestamp", "weight"):
+        if column in table.schema and table.schema[column] not in (*INTEGERS, pl.Float32, pl.Float64, pl.Null):
+            raise ColumnError(f"{path}: column {column!r} is of type {shown(table.schema[column])}; expected numbers.")
     columns = {}
     for part in SPLITS:
         rows = table.filter(pl.col("split") == part)
@@ -155,17 +165,24 @@ def _splits(path: Path) -> dict[str, SplitColumns]:
     return columns
 
 
-def _label_column(path: Path, column: str) -> list[str]:
+def _label_column(path: Path, column: str, size: int) -> list[str]:
     labels = _table(path, {column: _is_text})[column]
     if labels.null_count():
         raise IdError(
             f"{path}: {labels.null_count()} entries of column {column!r} are empty; expected a label in every row."
         )
+    if labels.str.len_bytes().sum() > FREE_LETTERS + LETTERS_PER_BYTE * path.stat().st_size:
+        raise DataError(f"{path} unpacks to far more text than its {path.stat().st_size:,} bytes can mean: refused.")
+    if not labels.n_unique() == len(labels) == size:
+        raise IdError(
+            f"{path} has {len(labels)} {column} labels for {shown(size)} {column} ids, {labels.n_unique()} of them "
+            "different; expected another label for each id."
+        )
     return labels.to_list()
 
 
 def _is_id(kind: pl.DataType) -> bool:
-    return kind.is_integer()
+    return kind in INTEGERS
 
 
 def _is_text(kind: pl.DataType) -> bool:
@@ -174,11 +191,15 @@ def _is_text(kind: pl.DataType) -> bool:
 
 def _table(path: Path, types: dict[str, Callable[[pl.DataType], bool]]) -> pl.DataFrame:
     try:
-        table = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ColumnError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}.") from error
+        rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+        if rows > FREE_ROWS + ROWS_PER_BYTE * path.stat().st_size:
+            raise DataError(f"{path} announces {rows:,} rows, too many for {path.stat().st_size:,} bytes: refused.")
+        table = pl.read_parquet(path, glob=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = shown(str(error).partition("\n")[0])
+        raise ColumnError(f"{path} is not a readable Parquet file: {reason}.") from error
     if wrong := [name for name, fits in types.items() if name not in table.schema or not fits(table.schema[name])]:
-        found = ", ".join(f"{column} ({kind})" for column, kind in table.schema.items())
+        found = shown(", ".join(f"{column} ({kind})" for column, kind in table.schema.items()))
         raise ColumnError(
             f"{path} has the columns {found}; expected {', '.join(types)} with ids as integers and the rest as text "
             f"(wrong or absent: {', '.join(wrong)})."
@@ -189,27 +210,39 @@ def _table(path: Path, types: dict[str, Callable[[pl.DataType], bool]]) -> pl.Da
 def _manifest(path: Path) -> dict[str, Any]:
     """The manifest, with its version and the types of its keys checked."""
     try:
-        manifest = json.loads(require_file(path, "the manifest of a canonical folder").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not readable JSON ({error}). Write the folder again.") from error
+        if require_file(path, "the manifest of a canonical folder").stat().st_size > MANIFEST_LIMIT:
+            raise DataError(f"{path} is larger than {MANIFEST_LIMIT:,} bytes; expected a manifest that recmm wrote.")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not readable JSON ({shown(error)}). Write the folder again.") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f'{path} does not say "format": "{FORMAT}"; expected a manifest that recmm wrote.')
     if manifest.get("format_version") != FORMAT_VERSION:
         raise DataError(
-            f"{path} has format_version {manifest.get('format_version')!r}, this recmm reads {FORMAT_VERSION}. Use "
-            "the release that wrote the folder."
+            f"{path} has format_version {shown_value(manifest.get('format_version'))}, this recmm reads "
+            f"{FORMAT_VERSION}. Use the release that wrote the folder."
         )
     for key, kind in KEYS.items():
         if type(manifest.get(key)) is not kind:  # True is an int, too
-            raise DataError(f"{path}: key {key!r} is {manifest.get(key)!r}; expected a value of type {kind.__name__}.")
+            raise DataError(
+                f"{path}: key {key!r} is {shown_value(manifest.get(key))}; expected a value of type {kind.__name__}."
+            )
     for key in ("n_users", "n_items"):
         if manifest[key] < 1:
-            raise DataError(f"{path}: key {key!r} is {manifest[key]}; expected at least 1. Write the folder again.")
+            raise DataError(
+                f"{path}: key {key!r} is {shown_value(manifest[key])}; expected at least 1. Write the folder again."
+            )
     split = {"negatives": "all"} | manifest["split"]
     if sorted(split) != ["name", "negatives", "recipe"] or not all(isinstance(text, str) for text in split.values()):
-        raise DataError(f"{path}: key 'split' is {manifest['split']}; expected text under 'name' and 'recipe'.")
+        found = shown_value(manifest["split"])
+        raise DataError(f"{path}: key 'split' is {found}; expected text under 'name' and 'recipe'.")
     if split["negatives"] not in get_args(NegativeItems):
-        raise DataError(f"{path}: key 'split.negatives' is {split['negatives']!r}; expected 'all' or 'warm'.")
+        raise DataError(
+            f"{path}: key 'split.negatives' is {shown_value(split['negatives'])}; expected 'all' or 'warm'."
+        )
+    for text in (manifest["name"], *split.values()):
+        if text.encode(errors="replace").decode() != text:
+            raise DataError(f"{path}: {shown_value(text)} is no valid text. Write the folder again.")
     for modality in manifest["modalities"]:
         _check_name(modality, str(path))
     _refuse_repeated(manifest["modalities"], f"{path}: key 'modalities'")
@@ -223,21 +256,22 @@ def _verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
     found = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
     if stated != found:
         raise DigestError(
-            f"{path} is not the file that was written: it has {found}, the manifest says {stated}. Copy the folder "
-            "again or write it again with write_canonical."
+            f"{path} is not the file that was written: it has {found}, the manifest says {shown_value(stated)}. "
+            "Copy the folder again or write it again with write_canonical."
         )
 
 
 def _check_name(modality: Any, source: str) -> None:
     if not isinstance(modality, str) or not FILE_NAME.fullmatch(modality):
         raise DataError(
-            f"{source}: the modality {modality!r} cannot name a file; expected letters, digits, '_', '-', '.'."
+            f"{source}: the modality {shown_value(modality)} cannot name a file; expected up to 100 letters, digits, "
+            "'_', '-', '.'."
         )
 
 
 def _refuse_repeated(modalities: Sequence[str], source: str) -> None:
     if len(set(modalities)) != len(modalities):
-        raise DataError(f"{source} names a modality twice: {', '.join(modalities)}; expected each once.")
+        raise DataError(f"{source} names a modality twice: {shown(', '.join(modalities))}; expected each once.")
 
 
 def _feature_file(modality: str) -> str:

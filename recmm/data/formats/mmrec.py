@@ -10,12 +10,14 @@ import polars as pl
 from recmm.data.arrays import load_features
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
 from recmm.data.paths import require_file
+from recmm.data.words import shown
 from recmm.errors import ColumnError, FeatureShapeError, IdError
 
 log = logging.getLogger(__name__)
 
 USER, ITEM, LABEL, TIME = "userID", "itemID", "x_label", "timestamp"
 LINE = "line\tnumber"  # column with a row's place in the file; no header can hold this name, for it is cut at tabs
+HEADER_LIMIT = 1 << 20  # bytes of a first line
 SEPARATORS = {",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 
 
@@ -91,32 +93,54 @@ def _read_table(path: Path, role: str, required: tuple[str, ...], *, optional: t
 
     Blank lines are skipped. Columns that are neither ``required`` nor ``optional`` may be called anything.
     """
-    with require_file(path, role).open(encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline().rstrip("\r\n")
+    header = _first_line(require_file(path, role))
     names = header.split("\t")
+    listed = shown(", ".join(names))
     if len(names) == 1:
         found = [f"{word} ({char!r})" for char, word in SEPARATORS.items() if char in header]
         raise ColumnError(
-            f"{path}: the first line, {header[:80]!r}, is separated by {found[0] if found else 'nothing'}; expected "
-            f"tabs between the columns {', '.join(required)}."
+            f"{path}: the first line, {shown(header[:80])!r}, is separated by {found[0] if found else 'nothing'}; "
+            f"expected tabs between the columns {', '.join(required)}."
         )
     if absent := [column for column in required if column not in names]:
         raise ColumnError(
-            f"{path} has the columns {', '.join(names)}, but lacks {', '.join(absent)}; expected at least "
+            f"{path} has the columns {listed}, but lacks {', '.join(absent)}; expected at least "
             f"{', '.join(required)} in the first line. Rename or add them."
         )
     if repeated := [column for column in (*required, *optional) if names.count(column) > 1]:
         raise ColumnError(
-            f"{path} has the columns {', '.join(names)}, so {', '.join(repeated)} stands there more than once; "
+            f"{path} has the columns {listed}, so {', '.join(repeated)} stands there more than once; "
             "expected each once in the first line. Remove or rename the others."
         )
     try:
-        table = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise ColumnError(f"{path} cannot be read as a table with the columns {', '.join(names)}: {reason}.") from error
+        table = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None, glob=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = shown(str(error).partition("\n")[0])
+        raise ColumnError(f"{path} cannot be read as a table with the columns {listed}: {reason}.") from error
     filled = table.select(~pl.all_horizontal(pl.all().is_null())).to_series()
     return table.with_row_index(LINE, offset=2).filter(filled)
+
+
+def _first_line(path: Path) -> str:
+    """The header, without the mark that some programs put before it.
+
+    Raises:
+        ColumnError: not UTF-8, no lines, or lines that end otherwise.
+    """
+    with path.open("rb") as file:
+        line = file.readline(HEADER_LIMIT + 1)
+    if len(line) > HEADER_LIMIT:
+        raise ColumnError(f"{path} has a first line of more than {HEADER_LIMIT:,} bytes; expected a table's header.")
+    try:
+        header = line.decode("utf-8-sig").rstrip("\r\n")
+        problem = "it has NUL bytes, as UTF-16 and binary files have" if "\0" in header else ""
+    except UnicodeDecodeError as error:
+        header, problem = "", f"byte 0x{line[error.start]:02x} at position {error.start}"
+    if problem:
+        raise ColumnError(f"{path}: the first line is not text in UTF-8 ({problem}). Save the table as UTF-8.")
+    if "\r" in header:
+        raise ColumnError(f"{path}: its lines end with a carriage return alone; expected a newline after each.")
+    return header
 
 
 def _integers(table: pl.DataFrame, column: str, path: Path, error: type[ColumnError] | type[IdError]) -> np.ndarray:
@@ -126,7 +150,7 @@ def _integers(table: pl.DataFrame, column: str, path: Path, error: type[ColumnEr
         first = table.row(int(numbers.is_null().arg_max() or 0), named=True)
         raise error(
             f"{path}: {numbers.null_count()} entries of column {column!r} are not integers, the first is "
-            f"{first[column] or ''!r} in line {first[LINE]}; expected whole numbers such as 0 or 17."
+            f"{shown(first[column] or '')!r} in line {first[LINE]}; expected whole numbers such as 0 or 17."
         )
     return numbers.to_numpy()
 
@@ -164,8 +188,11 @@ def _labels(path: Path, column: str, size: int) -> list[str]:
     table = _read_table(path, "the mapping from raw to dense ids", (column,))
     label = next(name for name in table.columns if name not in (LINE, column))
     ids = _integers(table, column, path, IdError)
-    if not np.array_equal(np.sort(ids), np.arange(size)):
+    if len(ids) != size or not np.array_equal(np.sort(ids), np.arange(size)):
         raise IdError(
             f"{path} maps {len(ids):,} ids; expected each id from 0 to {size - 1:,} once in column {column!r}."
         )
-    return table[label].fill_null("").gather(np.argsort(ids)).to_list()
+    labels = table[label].fill_null("")
+    if repeated := labels.filter(labels.is_duplicated()).head(1).to_list():
+        raise IdError(f"{path}: the label {shown(repeated[0])!r} stands for several ids; expected a label for each.")
+    return labels.gather(np.argsort(ids)).to_list()

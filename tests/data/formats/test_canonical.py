@@ -179,7 +179,11 @@ def test_a_damaged_manifest_is_refused(folder: Path, content: bytes) -> None:
             SplitOverlapError,
             "item ASIN0",
         ),
-        (lambda t: t.with_columns(timestamp=pl.lit("now")), DataError, "one finite number as timestamp"),
+        (
+            lambda t: t.with_columns(timestamp=pl.lit("now")),
+            DataError,
+            "column 'timestamp' is of type String; expected numbers",
+        ),
         (lambda t: t.with_columns(weight=pl.when(pl.col("user") > 0).then(1.0)), DataError, "finite number as weight"),
     ],
 )
