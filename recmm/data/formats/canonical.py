@@ -54,7 +54,7 @@ def write_canonical(dataset: MultimodalDataset, folder: Path) -> None:
         pl.DataFrame({"item": dataset.item_ids}, schema={"item": pl.String}).write_parquet(new / "items.parquet")
         (new / "features").mkdir()
         for modality, values, observed in dataset.features.columns():
-            copy = np.lib.format.open_memmap(new / _feature_file(modality), "w+", values.dtype, values.shape)
+            copy = np.lib.format.open_memmap(new / feature_file(modality), "w+", values.dtype, values.shape)
             for start, block in visible_chunks(values, observed):
                 copy[start : start + len(block)] = block
             copy.flush()
@@ -89,15 +89,15 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         Everything that ``arrays.load_features`` and ``dataset.assemble`` raise.
     """
     folder = Path(folder)
-    manifest = _manifest(folder / MANIFEST)
+    manifest = read_manifest(folder / MANIFEST)
     has = manifest["modalities"]
     chosen = has if modalities is None else list(modalities)
     if unknown := [modality for modality in chosen if modality not in has]:
         raise DataError(f"{folder} has no modality {unknown[0]!r}. It has: {', '.join(has) or 'none'}.")
     _refuse_repeated(chosen, "dataset.modalities")
     tables = ("interactions.parquet", "users.parquet", "items.parquet")
-    for file in (*tables, "observed.npy", *map(_feature_file, chosen)):
-        _verify(folder, file, manifest)
+    for file in (*tables, "observed.npy", *map(feature_file, chosen)):
+        verify(folder, file, manifest)
     interactions, users, items = (folder / table for table in tables)
     observed = load_array(folder / "observed.npy", "which entries the data has")
     if observed.shape != (manifest["n_items"], len(has)):
@@ -114,11 +114,11 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         test=columns["test"],
         n_users=manifest["n_users"],
         n_items=manifest["n_items"],
-        features={m: load_features(folder / _feature_file(m), f"the features of {m!r}") for m in chosen},
-        feature_sources={m: str(folder / _feature_file(m)) for m in chosen},
+        features={m: load_features(folder / feature_file(m), f"the features of {m!r}") for m in chosen},
+        feature_sources={m: str(folder / feature_file(m)) for m in chosen},
         observed=np.array(observed[:, [has.index(m) for m in chosen]]),
-        user_ids=_label_column(users, "user"),
-        item_ids=_label_column(items, "item"),
+        user_ids=label_column(users, "user"),
+        item_ids=label_column(items, "item"),
     )
 
 
@@ -133,11 +133,17 @@ def _interaction_table(dataset: MultimodalDataset) -> pl.DataFrame:
 
 
 def _splits(path: Path) -> dict[str, SplitColumns]:
-    table = _table(path, {"user": _is_id, "item": _is_id, "split": _is_text})
+    table = read_parquet(path)
+    check_columns(table, INTERACTION_COLUMNS, path)
     if nulls := sum(table.select("user", "item").null_count().row(0)):
         raise IdError(f"{path}: {nulls} entries of the columns 'user' and 'item' are empty; expected integers from 0.")
     if strange := sorted(set(table["split"].unique().fill_null("").to_list()) - set(SPLITS)):
         raise ColumnError(f"{path}: column 'split' holds {strange[:5]}; expected {', '.join(SPLITS)}.")
+    return split_columns(table, path)
+
+
+def split_columns(table: pl.DataFrame, path: Path) -> dict[str, SplitColumns]:
+    """The rows of each split; a column of timestamps or weights that holds nothing in a split is none there."""
     columns = {}
     for part in SPLITS:
         rows = table.filter(pl.col("split") == part)
@@ -153,8 +159,11 @@ def _splits(path: Path) -> dict[str, SplitColumns]:
     return columns
 
 
-def _label_column(path: Path, column: str) -> list[str]:
-    labels = _table(path, {column: _is_text})[column]
+def label_column(path: Path, column: str) -> list[str]:
+    """dense id -> raw label; raises ColumnError, IdError."""
+    table = read_parquet(path)
+    check_columns(table, {column: _is_text}, path)
+    labels = table[column]
     if labels.null_count():
         raise IdError(
             f"{path}: {labels.null_count()} entries of column {column!r} are empty; expected a label in every row."
@@ -170,22 +179,33 @@ def _is_text(kind: pl.DataType) -> bool:
     return kind == pl.String
 
 
-def _table(path: Path, types: dict[str, Callable[[pl.DataType], bool]]) -> pl.DataFrame:
+INTERACTION_COLUMNS = {"user": _is_id, "item": _is_id, "split": _is_text}
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """The table of a Parquet file; raises ColumnError if it is none."""
     try:
-        table = pl.read_parquet(path)
+        return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ColumnError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}.") from error
+
+
+def check_columns(table: pl.DataFrame, types: dict[str, Callable[[pl.DataType], bool]], path: Path) -> None:
+    """Refuse a ``table`` without these columns; raises ColumnError."""
     if wrong := [name for name, fits in types.items() if name not in table.schema or not fits(table.schema[name])]:
         found = ", ".join(f"{column} ({kind})" for column, kind in table.schema.items())
         raise ColumnError(
             f"{path} has the columns {found}; expected {', '.join(types)} with ids as integers and the rest as text "
             f"(wrong or absent: {', '.join(wrong)})."
         )
-    return table
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    """The manifest, with its version and the types of its keys checked."""
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest, with its version and the types of its keys checked.
+
+    Raises:
+        MissingFileError, DataError: as ``read_canonical``.
+    """
     try:
         manifest = json.loads(require_file(path, "the manifest of a canonical folder").read_text(encoding="utf-8"))
     except ValueError as error:
@@ -212,8 +232,12 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
-    """Compare one file with its entry in the manifest."""
+def verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
+    """Compare one file with its entry in the manifest.
+
+    Raises:
+        MissingFileError, DigestError
+    """
     path = require_file(folder / file, f"a part of the canonical folder {folder.name}")
     stated = manifest["files"].get(file)
     found = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
@@ -236,7 +260,8 @@ def _refuse_repeated(modalities: Sequence[str], source: str) -> None:
         raise DataError(f"{source} names a modality twice: {', '.join(modalities)}; expected each once.")
 
 
-def _feature_file(modality: str) -> str:
+def feature_file(modality: str) -> str:
+    """Where a modality's features lie within a canonical folder."""
     return f"features/{modality}.npy"
 
 
