@@ -7,42 +7,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from recmm.ingest.findings import SEVERITIES, Severity
+from recmm.ingest.options import FeatureOption, InteractionsOption, JsonOption, LayoutOption, Target
 
 COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note": "cyan"}
-EPILOG = """[bold]Examples[/bold]
-
-python -m recmm data check my_folder
-
-python -m recmm data check my_folder --layout mmrec --interactions baby.inter --feature visual=image_feat.npy
-
-python -m recmm data check tiktok_va
-
-python -m recmm data check dataset=baby dataset.modalities=[[]] --strict --json
-
-[bold]Exit codes[/bold]: 0 no error, 1 errors (with --strict also warnings), 2 wrong arguments.
-"""
-Target = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FOLDER | DATASET | KEY=VALUE ...",
-        help="A folder; or a dataset's name; or arguments of train.py, such as dataset=tiktok_va.",
-        show_default=False,
-    ),
-]
-LayoutOption = Annotated[
-    str | None, typer.Option("--layout", help="Of the folder: canonical, mmrec or matrices; found out if not given.")
-]
-InteractionsOption = Annotated[
-    str | None, typer.Option("--interactions", metavar="FILE", help="The .inter table, where the folder has several.")
-]
-FeatureOption = Annotated[
-    list[str] | None,
-    typer.Option("--feature", metavar="MODALITY=FILE", help="May be repeated; all .npy matrices if not given."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+_INDENT = (0, 0, 0, 9)
 
 
 def check(
@@ -53,7 +25,20 @@ def check(
     as_json: JsonOption = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings, too.")] = False,
 ) -> None:
-    """List everything that is wrong with a catalogue, most severe first, in one pass over its files."""
+    """List everything that is wrong with a catalogue, most severe first, in one pass over its files.
+
+    Leaves with 1 where there are errors (with --strict also warnings), with 2 for wrong arguments, else with 0.
+
+    [bold]Examples[/bold]
+
+    python -m recmm data check my_folder
+
+    python -m recmm data check my_folder --layout mmrec --interactions baby.inter --feature visual=image_feat.npy
+
+    python -m recmm data check tiktok_va --strict
+
+    python -m recmm data check dataset=baby dataset.download=false --json
+    """
     from recmm.ingest.checking import check_catalogue
     from recmm.ingest.target import catalogue
 
@@ -69,14 +54,17 @@ def check(
 
 
 def _print(found: Any) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    width = max(len(finding.code) for finding in found.findings.found) if found.findings.found else 0
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=100_000)  # one line each, for grep
+    width = max((len(finding.code) for finding in found.findings.found), default=0)
     for finding in found.findings.by_severity():
         colour = COLOURS[finding.severity]
-        head = Text.assemble((f"{finding.severity:<8}", colour), (f"{finding.code:<{width}}  ", "bold"), finding.where)
+        head = Text.assemble((f"{finding.severity:<9}", colour), (f"{finding.code:<{width}}  ", "bold"), finding.where)
         console.print(head)
-        console.print(Text(f"        {finding.message}"))
-        console.print(Text(f"        → {finding.advice}", style="dim"))
-    told = ", ".join(f"{found.findings.counts()[one]} {one}s" for one in SEVERITIES)
+        console.print(Padding(Text(finding.message), _INDENT, expand=False))
+        console.print(Padding(Text(f"→ {finding.advice}", style="dim"), _INDENT, expand=False))
+    counts = found.findings.counts()
+    told = ", ".join(f"{counts[one]} {one}{'' if counts[one] == 1 else 's'}" for one in SEVERITIES)
     name = Path(found.source).name if found.source != found.name else found.name
     console.print(Text(f"{name}, split {found.split.name}: {told}", style="bold"))

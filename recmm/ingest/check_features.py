@@ -7,6 +7,7 @@ import numpy as np
 from recmm.data.checks import check_rows
 from recmm.data.dataset import Interactions
 from recmm.ingest.alignment import align
+from recmm.ingest.findings import Severity
 from recmm.ingest.found import Found
 from recmm.ingest.scan import FeatureScan, scan
 
@@ -63,7 +64,7 @@ def _check_rows_of(found: Found, modality: str, seen: FeatureScan) -> None:
     constant = np.flatnonzero(seen.constant)
     if len(constant):
         message = f"{len(constant):,} of {seen.dim:,} columns hold one value in all rows, the first is column"
-        severity = "warning" if len(constant) > MANY_CONSTANT * seen.dim else None
+        severity: Severity | None = "warning" if len(constant) > MANY_CONSTANT * seen.dim else None
         add("constant_columns", where, f"{message} {constant[0]}.", severity)
     first, sizes = seen.groups
     if len(first):

@@ -8,6 +8,7 @@ import numpy as np
 from recmm.data.checks import check_not_empty, checked_ids, checked_labels, checked_numbers, most_ids
 from recmm.data.dataset import SPLITS, Interactions, SplitColumns, refuse_overlap
 from recmm.ingest.check_times import check_times
+from recmm.ingest.findings import Severity
 from recmm.ingest.found import Found
 
 MANY_WITHOUT_HISTORY = 0.1  # of the users to be ranked for: from here on the ranking is mostly popularity
@@ -105,5 +106,5 @@ def _check_histories(found: Found, splits: Mapping[str, Interactions]) -> None:
         else:
             ranked = int(np.count_nonzero(later))
             message = f"{len(new):,} of {ranked:,} users with held-out pairs have no training pair"
-            severity = "warning" if len(new) > MANY_WITHOUT_HISTORY * ranked else None
+            severity: Severity | None = "warning" if len(new) > MANY_WITHOUT_HISTORY * ranked else None
             add("users_without_history", "train", f"{message}, the first is id {new[0]}; {share}.", severity)

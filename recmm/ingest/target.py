@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from recmm.data.formats.canonical import MANIFEST
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.datamodules.folders import CanonicalFolder, MMRecFolder
 from recmm.errors import ConfigError, DataError
+from recmm.ingest.options import Layout
 
 MATRICES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}  # or with something before these names
 LABELS = ("u_id_mapping.csv", "i_id_mapping.csv")
@@ -22,14 +22,6 @@ MODALITIES = {
     "textual": ("text", "txt"),
     "acoustic": ("audio", "acoustic"),
 }
-
-
-class Layout(StrEnum):
-    """How a folder keeps a catalogue."""
-
-    canonical = "canonical"
-    mmrec = "mmrec"
-    matrices = "matrices"
 
 
 class MatricesFolder(MultimodalDataModule):

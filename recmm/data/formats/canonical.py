@@ -11,7 +11,7 @@ observed.npy             bool [n_items, M], columns in the order of the manifest
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
         raise ColumnError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}.") from error
 
 
-def check_columns(table: pl.DataFrame, types: dict[str, Callable[[pl.DataType], bool]], path: Path) -> None:
+def check_columns(table: pl.DataFrame, types: Mapping[str, Callable[[pl.DataType], bool]], path: Path) -> None:
     """Refuse a ``table`` without these columns; raises ColumnError."""
     if wrong := [name for name, fits in types.items() if name not in table.schema or not fits(table.schema[name])]:
         found = ", ".join(f"{column} ({kind})" for column, kind in table.schema.items())
