@@ -46,7 +46,7 @@ class Alignment:
     @property
     def is_chance(self) -> bool:
         """Whether the AUC is less than two standard errors above 0.5, or without a standard error."""
-        return self.error is None or self.auc - 2 * self.error <= 0.5
+        return self.error is None or self.auc - 2 * self.error <= 0.5 + 1e-9  # rounding, where all scores tie
 
 
 def align(

@@ -20,6 +20,12 @@ def check_catalogue(datamodule: MultimodalDataModule) -> Found:
     in memory, it is built the strict way, whose first refusal is then the only finding.
     """
     found = _find(datamodule)
+    if found is None:
+        found = Found(type(datamodule).__name__, type(datamodule).__name__, Split("unknown", "it could not be read"))
+        dataset = found.findings.attempt(None, "catalogue", lambda: datamodule.dataset)
+        if dataset is None:
+            return found
+        found = from_dataset(dataset)
     splits = check_pairs(found)
     check_features(found, splits)
     if isinstance(datamodule, KnownDataset) and datamodule.expected and datamodule.cold_start is None:
@@ -29,7 +35,8 @@ def check_catalogue(datamodule: MultimodalDataModule) -> Found:
     return found
 
 
-def _find(datamodule: MultimodalDataModule) -> Found:
+def _find(datamodule: MultimodalDataModule) -> Found | None:
+    """What the files hold; None where the catalogue is not in files as it is."""
     if datamodule.cold_start is None:
         if isinstance(datamodule, CanonicalFolder):
             return find_canonical(Path(datamodule.folder), datamodule.modalities)
@@ -41,9 +48,7 @@ def _find(datamodule: MultimodalDataModule) -> Found:
             )
         if isinstance(datamodule, KnownDataset | MMRecFolder):
             return _find_files(datamodule)
-    made = Found(type(datamodule).__name__, type(datamodule).__name__, Split("unknown", "could not be read"))
-    dataset = made.findings.attempt(None, "catalogue", lambda: datamodule.dataset)
-    return made if dataset is None else from_dataset(dataset)
+    return None
 
 
 def _find_files(datamodule: KnownDataset | MMRecFolder) -> Found:

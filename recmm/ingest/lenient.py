@@ -41,8 +41,7 @@ def find_canonical(folder: Path, modalities: Sequence[str] | None) -> Found:
         origins={part: file for part, file in _TABLES.items()} | dict.fromkeys(SPLITS, _TABLES["interactions"]),
     )
     if _TABLES["interactions"] in there:
-        found.splits = _canonical_splits(findings, folder / _TABLES["interactions"], found.splits)
-        _compare_counts(findings, found.splits, manifest.get("interactions"))
+        found.splits = _canonical_splits(findings, folder / _TABLES["interactions"], manifest.get("interactions"))
     labels = {
         kind: findings.attempt("bad_labels", file, canonical.label_column, folder / file, kind)
         for kind, file in (("user", "users.parquet"), ("item", "items.parquet"))
@@ -135,18 +134,19 @@ def _note_unlisted(findings: Findings, folder: Path, manifest: dict[str, Any]) -
         findings.add("unlisted_file", more[0], f"{len(more):,} files are not in the manifest, the first: {more[0]}.")
 
 
-def _canonical_splits(findings: Findings, path: Path, empty: dict[str, SplitColumns]) -> dict[str, SplitColumns]:
-    """The rows that can be read, whatever the others hold."""
-    file = path.name
+def _canonical_splits(findings: Findings, path: Path, stated: Any) -> dict[str, SplitColumns]:
+    """The rows that can be read, whatever the others hold; ``stated`` are the manifest's numbers of rows."""
+    file, nothing = path.name, dict.fromkeys(SPLITS, NOTHING)
     table = findings.attempt("unreadable_file", file, canonical.read_parquet, path)
     if table is None:
-        return empty
+        return nothing
     findings.attempt(None, file, canonical.check_columns, table, canonical.INTERACTION_COLUMNS, path)
-    if not {"user", "item", "split"} <= set(table.columns):
-        return empty
+    if not set(canonical.INTERACTION_COLUMNS) <= set(table.columns):
+        return nothing
     table = table.with_columns(
         pl.col("user", "item").cast(pl.Int64, strict=False), pl.col("split").cast(pl.String, strict=False)
     )
+    _compare_counts(findings, table["split"], stated)
     empty_ids = table.select(pl.any_horizontal(pl.col("user", "item").is_null())).to_series()
     if empty_ids.any():
         first = empty_ids.arg_max()
@@ -161,10 +161,10 @@ def _canonical_splits(findings: Findings, path: Path, empty: dict[str, SplitColu
     return {part: found._replace(source=file) for part, found in columns.items()}
 
 
-def _compare_counts(findings: Findings, splits: Mapping[str, SplitColumns], stated: Any) -> None:
+def _compare_counts(findings: Findings, splits: pl.Series, stated: Any) -> None:
     if not isinstance(stated, dict):
         return
-    found = {part: len(columns.users) for part, columns in splits.items()}
+    found = {part: int((splits == part).sum()) for part in SPLITS}
     if wrong := [part for part in SPLITS if stated.get(part) != found[part]]:
         told = "; ".join(f"{part}: manifest {stated.get(part)}, table {found[part]:,}" for part in wrong)
         findings.add("wrong_counts", canonical.MANIFEST, f"The numbers of interactions differ ({told}).")
