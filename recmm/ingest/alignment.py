@@ -20,7 +20,8 @@ from recmm.seeding import stream
 
 EXACT = 10**11  # multiplications of users x items x columns up to which nothing is sampled: some seconds
 MOST_USERS, MOST_ITEMS = 4096, 8192  # sampled beyond that
-BLOCK = 1 << 21  # scores, or values of features, held in memory at a time
+BLOCK = 1 << 21  # values of features, or comparisons, held in memory at a time
+SCORES = 1 << 23  # of a block of users: for every block the features are read once more
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ def align(
         modality: for the progress bar.
         exact: users x items x D beyond which a sample is drawn, always the same one.
     """
-    train, known = _matrix(splits["train"], scan.finite), sum(_matrix(pairs, scan.finite) for pairs in splits.values())
-    test = _matrix(splits["test"], scan.finite)
+    train, test = _matrix(splits["train"], scan.finite), _matrix(splits["test"], scan.finite)
+    known = (train + test + _matrix(splits["val"], scan.finite)).astype(bool)
     users = np.flatnonzero((np.diff(train.indptr) > 0) & (np.diff(test.indptr) > 0))
     others = np.flatnonzero(scan.finite)
     if not len(users):
@@ -118,7 +119,7 @@ class _Comparison:
 
     def __init__(self, values: np.ndarray, scan: FeatureScan, others: np.ndarray) -> None:
         self.values, self.scan, self.others = values, scan, others
-        self.step = max(1, BLOCK // len(others))
+        self.step = max(1, SCORES // len(others))
         self.users: list[np.ndarray] = []
         self.items: list[np.ndarray] = []
         self.shares: list[np.ndarray] = []
@@ -134,7 +135,7 @@ class _Comparison:
         for part in _chunks(len(unique), max(self.scan.dim, len(profiles))):
             here = (place >= part.start) & (place < part.stop)
             ours[here] = self._scores(profiles, unique[part])[rows[here], place[here] - part.start]
-        is_other = known[:, self.others].toarray() == 0
+        is_other = ~known[:, self.others].toarray()
         per_user = np.bincount(rows, minlength=len(profiles))
         for part in _chunks(len(rows), len(self.others)):
             theirs, valid = scores[rows[part]], is_other[rows[part]]

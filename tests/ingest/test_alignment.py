@@ -51,6 +51,7 @@ def test_equals_the_definition(
     tiny_dataset: MultimodalDataset, modality: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "SCORES", block)
     column = tiny_dataset.modalities.index(modality)
     observed = tiny_dataset.features.observed[:, column].copy()
     observed[[3, 17]] = False
