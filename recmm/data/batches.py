@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -14,6 +15,10 @@ class Pairs(NamedTuple):
     users: Tensor
     positives: Tensor
     negatives: Tensor
+
+    def nodes(self, n_users: int) -> Tensor:
+        """int64 [3B]: users, positives and negatives as nodes of the user-item graph, where items follow the users."""
+        return torch.cat([self.users, n_users + self.positives, n_users + self.negatives])
 
 
 class RankingBatch(NamedTuple):

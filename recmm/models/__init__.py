@@ -1,6 +1,6 @@
 """One file per paper: a LightningModule that holds the method's equations and nothing else."""
 
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.bm3 import BM3
 from recmm.models.ci2mg import CI2MG
 from recmm.models.floors import Popularity, Random
@@ -13,6 +13,7 @@ from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
 from recmm.models.sgl import SGL
+from recmm.models.training import Training
 from recmm.models.vbpr import VBPR
 
 __all__ = [

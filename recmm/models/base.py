@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -12,11 +11,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from recmm.data.batches import Pairs, RankingBatch
 from recmm.data.catalog import Catalog
-from recmm.errors import ConfigError, NonFiniteLossError
+from recmm.errors import NonFiniteLossError
 from recmm.evaluation.metrics import ListMetrics, RankingMetrics
 from recmm.evaluation.ranking import Ranks, rank_positives, top_k
 from recmm.missing.view import ModalityView
 from recmm.models.term_sums import TermSums
+from recmm.models.training import Training
 from recmm.seeding import seed_torch
 
 log = logging.getLogger(__name__)
@@ -46,42 +46,6 @@ class Stateful(Protocol):
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a method is trained: Adam or AdamW over triples.
-
-    Attributes:
-        optimizer: "adam" adds ``weight_decay`` to the gradient (an L2 term), "adamw" shrinks the weights themselves by
-            lr x ``weight_decay`` in every step.
-        lr: learning rate.
-        weight_decay: on all parameters; the methods' own regularisers are keywords of the methods.
-        batch_size: triples in a batch, over all processes of a distributed run.
-        pairs: "interaction" visits every training pair once an epoch, "user" draws users uniformly.
-        lr_decay: in (0, 1]; in epoch e, counted from 0, all learning rates are multiplied by lr_decay ** (e / 50)
-            (methods.md B16).
-        seed: the run's seed, from which every random stream derives.
-    """
-
-    optimizer: Literal["adam", "adamw"] = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    batch_size: int = 2048
-    pairs: Literal["interaction", "user"] = "interaction"
-    lr_decay: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in ("adam", "adamw"):
-            raise ConfigError(f"training.optimizer must be adam or adamw; got {self.optimizer!r}.")
-        if self.lr <= 0 or self.weight_decay < 0 or self.batch_size < 1:
-            raise ConfigError(
-                "training: lr must be positive, weight_decay not negative and batch_size at least 1; got "
-                f"lr={self.lr}, weight_decay={self.weight_decay}, batch_size={self.batch_size}."
-            )
-        if not 0 < self.lr_decay <= 1:
-            raise ConfigError(f"training.lr_decay must be above 0 and at most 1; got {self.lr_decay}.")
 
 
 class Recommender(pl.LightningModule):
@@ -174,6 +138,11 @@ class Recommender(pl.LightningModule):
     def _inner_products(users: Tensor, embeddings: Embeddings) -> Tensor:
         return embeddings.users[users] @ embeddings.items.T
 
+    def of_nodes(self, nodes: Tensor) -> Embeddings:
+        """Rows of all nodes of the user-item graph, [n_users + n_items, d], apart."""
+        users, items = nodes.split([self.catalog.n_users, self.catalog.n_items])
+        return Embeddings(users, items)
+
     # ------------------------------------------------------------------ training
 
     def view(self, phase: str) -> ModalityView:
@@ -189,6 +158,11 @@ class Recommender(pl.LightningModule):
     def n_processes(self) -> int:
         """Of the run; each sees about one n-th of every batch."""
         return 1 if self._trainer is None else self.trainer.world_size
+
+    @property
+    def full_batch_size(self) -> float:
+        """Triples in a full batch of one process, whatever an epoch's last batch holds: the divisor of norms."""
+        return self.training_settings.batch_size / self.n_processes
 
     def setup(self, stage: str) -> None:
         if stage != "fit" or self.n_processes == 1:

@@ -12,8 +12,9 @@ from recmm.errors import ConfigError
 from recmm.graph import symmetric_adjacency
 from recmm.losses import frobenius_norm
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_lowest, check_modalities
+from recmm.models.training import Training
 from recmm.nn.modality_input import Projection
 from recmm.nn.propagation import id_table, propagate
 from recmm.nn.raw_features import RawFeatures
@@ -80,11 +81,10 @@ class BM3(Recommender):
         nn.init.xavier_normal_(self.predictor.weight)
         nn.init.zeros_(self.predictor.bias)
 
-    def encode(self) -> tuple[Tensor, Tensor]:
-        """U [n_users, d] and I [n_items, d] before the predictor."""
-        sizes = [self.catalog.n_users, self.catalog.n_items]
-        users, items = propagate(self.adjacency, self.ego, self.n_layers).split(sizes)
-        return users, items + self.ego[self.catalog.n_users :]
+    def encode(self) -> Embeddings:
+        """U and I before the predictor."""
+        users, items = self.of_nodes(propagate(self.adjacency, self.ego, self.n_layers))
+        return Embeddings(users, items + self.of_nodes(self.ego).items)
 
     def represent(self, view: ModalityView) -> Embeddings:
         users, items = self.encode()

@@ -21,8 +21,9 @@ from recmm.errors import ConfigError
 from recmm.graph import symmetric_adjacency
 from recmm.losses import bpr, info_nce, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_choices, check_lowest, check_modalities
+from recmm.models.training import Training
 from recmm.nn.activations import Activation, activate
 from recmm.nn.couplings import Coupled, Coupling, Couplings, Pair
 from recmm.nn.hypergraph import ClusterHypergraph, Degree, HyperWeight, Incidence, Prototypes
@@ -217,7 +218,7 @@ class CI2MG(Recommender):
         """X of all users and items, Eq. 2 or LightGCN: [n_users + n_items, d], (n_layers + 1) d for "concat"."""
         if self.id_weights is None:
             return propagate(self.adjacency, self.ego, self.n_layers)
-        users, items = self.ego.split([self.catalog.n_users, self.catalog.n_items])
+        users, items = self.of_nodes(self.ego)
         layers: list[Tensor] = [self.ego]
         for of_users, of_items in self.id_weights.unflatten(0, (-1, 2)):
             users, items = (  # both from the layer below
@@ -337,8 +338,7 @@ class CI2MG(Recommender):
         if self.task and self.lambda2:
             terms["reconstruction"] = self.lambda2 * self.reconstruction(parts, view)
         if self.ego_l2:
-            shift = self.catalog.n_users
-            rows = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
+            rows = batch.nodes(self.catalog.n_users)
             terms["ego_l2"] = self.ego_l2 * squared_l2(*self.ego.index_select(0, rows).chunk(3))
         if self.lambda3:
             squares = [p.square().sum() for p in self.main_parameters()]

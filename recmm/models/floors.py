@@ -5,7 +5,8 @@ from torch import Tensor
 
 from recmm.data.catalog import Catalog
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
+from recmm.models.training import Training
 from recmm.seeding import derive
 
 

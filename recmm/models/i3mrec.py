@@ -17,8 +17,9 @@ from recmm.errors import ConfigError
 from recmm.graph import symmetric_adjacency
 from recmm.losses import bpr, gradient_variance, irmv1_penalty, loss_variance, pairwise_info_nce, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Stateful, Training
+from recmm.models.base import Embeddings, Recommender, Stateful
 from recmm.models.checks import check_choices, check_lowest, check_modalities
+from recmm.models.training import Training
 from recmm.nn.club import Conditionals
 from recmm.nn.fusion import MaskedFusion, nonempty_masks
 from recmm.nn.propagation import propagate
@@ -180,9 +181,9 @@ class I3MRec(Recommender):
     # ------------------------------------------------------------------ the objective, Eq. 15
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        content, shift = self.prepared(view), self.catalog.n_users
+        content = self.prepared(view)
         nodes = self.encode(content)
-        wanted = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
+        wanted = batch.nodes(self.catalog.n_users)
         e_u, e_i, e_j = self.by_modality(nodes.index_select(0, wanted)).chunk(3)  # [B, M, d] each
         ids = self.user_table.index_select(0, batch.users)
         terms: dict[str, Tensor] = {}
@@ -202,16 +203,14 @@ class I3MRec(Recommender):
         terms["ranking"] = bpr((user * z_i).sum(1), (user * z_j).sum(1))  # Eq. 12
         if self.alpha:
             i = torch.unique(batch.positives) if self.pcon_unique else batch.positives
-            items = self.by_modality(nodes.index_select(0, shift + i))
+            items = self.by_modality(nodes.index_select(0, self.catalog.n_users + i))
             terms["consistency"] = self.alpha * self.consistency(items, available[i])  # Eq. 13
         if self.conditionals is not None:
             terms["compression"] = self.beta * self.compression(  # Eq. 14
                 self.conditionals, content, batch.positives, e_i, z_i
             )
         if self.final_l2:
-            # The configured one, also for a short last batch.
-            size = self.training_settings.batch_size / self.n_processes
-            terms["final_l2"] = self.final_l2 * squared_l2(user, z_i, z_j, batch_size=size)
+            terms["final_l2"] = self.final_l2 * squared_l2(user, z_i, z_j, batch_size=self.full_batch_size)
         return terms
 
     def invariance(self, environments: Tensor, margins: Tensor) -> Tensor:

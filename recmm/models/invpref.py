@@ -13,8 +13,9 @@ from recmm.data.sampling import static_negatives
 from recmm.errors import ConfigError
 from recmm.losses import mean_absolute, mean_square
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_lowest
+from recmm.models.training import Training
 from recmm.nn.gradient_reversal import reverse_gradient
 from recmm.seeding import derive
 

@@ -12,8 +12,9 @@ from recmm.errors import ConfigError
 from recmm.graph import SparseProduct, mean_with_self, symmetric_adjacency
 from recmm.losses import bpr, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_choices, check_lowest, check_modalities
+from recmm.models.training import Training
 from recmm.nn.knn_graph import ItemGraph, comparable, knn_graph, weighted_sum
 from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.raw_features import RawFeatures
@@ -122,26 +123,23 @@ class LATTICE(Recommender):
 
     # ------------------------------------------------------------------ representation and objective
 
-    def combine(self, product: Callable[[Tensor], Tensor]) -> Tensor:
-        """Final embeddings of all nodes, [n_users + n_items, d]."""
-        sizes = [self.catalog.n_users, self.catalog.n_items]
-        h = self.ego.split(sizes)[1]
+    def combine(self, product: Callable[[Tensor], Tensor]) -> Embeddings:
+        """Final embeddings, S x being ``product``."""
+        h = self.of_nodes(self.ego).items
         for _ in range(self.n_item_layers):
             h = product(h)
-        users, items = propagate(self.adjacency, self.ego, self.n_layers).split(sizes)
-        return torch.cat([users, items + unit_rows(h)])
+        users, items = self.of_nodes(propagate(self.adjacency, self.ego, self.n_layers))
+        return Embeddings(users, items + unit_rows(h))
 
     def represent(self, view: ModalityView) -> Embeddings:
-        nodes = self.combine(self.item_graph(view).product)
-        return Embeddings(nodes[: self.catalog.n_users], nodes[self.catalog.n_users :])
+        return self.combine(self.item_graph(view).product)
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        shift, size = self.catalog.n_users, self.training_settings.batch_size / self.n_processes
-        rows = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
-        u, i, j = self.combine(self._of_this_step(view)).index_select(0, rows).chunk(3)
+        nodes = torch.cat(self.combine(self._of_this_step(view)))
+        u, i, j = nodes.index_select(0, batch.nodes(self.catalog.n_users)).chunk(3)
         return {
             "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
-            "final_l2": self.final_l2 * squared_l2(u, i, j, batch_size=size),
+            "final_l2": self.final_l2 * squared_l2(u, i, j, batch_size=self.full_batch_size),
         }
 
 

@@ -1,6 +1,5 @@
 """LightGCN (He et al., SIGIR 2020): linear propagation on the user-item graph. methods.md section 7.3."""
 
-import torch
 from torch import Tensor
 
 from recmm.data.batches import Pairs
@@ -8,7 +7,8 @@ from recmm.data.catalog import Catalog
 from recmm.graph import symmetric_adjacency
 from recmm.losses import bpr, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
+from recmm.models.training import Training
 from recmm.nn.propagation import IdInit, id_table, propagate
 
 
@@ -41,12 +41,10 @@ class LightGCN(Recommender):
         self.ego = id_table(catalog.n_users + catalog.n_items, dim, init)
 
     def represent(self, view: ModalityView) -> Embeddings:
-        nodes = propagate(self.adjacency, self.ego, self.n_layers)
-        return Embeddings(nodes[: self.catalog.n_users], nodes[self.catalog.n_users :])
+        return self.of_nodes(propagate(self.adjacency, self.ego, self.n_layers))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        shift = self.catalog.n_users
-        rows = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
+        rows = batch.nodes(self.catalog.n_users)
         nodes = propagate(self.adjacency, self.ego, self.n_layers)
         u, i, j = nodes.index_select(0, rows).chunk(3)  # one gather: its gradient is one table of all nodes, not three
         ego = self.ego.index_select(0, rows)

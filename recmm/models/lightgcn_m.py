@@ -16,8 +16,9 @@ from recmm.errors import ConfigError
 from recmm.graph import symmetric_adjacency
 from recmm.losses import bpr, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_choices, check_lowest, check_modalities
+from recmm.models.training import Training
 from recmm.nn.modality_input import BlockNorm, Blocks, ColdItems, Projection, ProjectionKind, TwoHopMean
 from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.rows import centred
@@ -114,7 +115,7 @@ class LightGCNM(Recommender):
         """
         content = self.projection(self.prepared(view)).flatten(1)
         if self.variant == "b":
-            users, items = self.ego.split([self.catalog.n_users, self.catalog.n_items])
+            users, items = self.of_nodes(self.ego)
             channels = users.repeat(1, 1 + len(self.catalog.modalities))
             return propagate(self.adjacency, torch.cat([channels, torch.cat([items, content], 1)]), self.n_layers)
         beside = self.two_hop_mean(content) if self.variant == "a" else (self.theta, content)
@@ -131,11 +132,10 @@ class LightGCNM(Recommender):
         return blocks
 
     def represent(self, view: ModalityView) -> Embeddings:
-        return self.read_out(*self.encode(view).split([self.catalog.n_users, self.catalog.n_items]))
+        return self.read_out(*self.of_nodes(self.encode(view)))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        shift, size = self.catalog.n_users, len(batch.users)
-        rows = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
+        rows, size = batch.nodes(self.catalog.n_users), len(batch.users)
         nodes = self.encode(view).index_select(0, rows)
         users, items = self.read_out(nodes[:size], nodes[size:])
         i, j = items.chunk(2)

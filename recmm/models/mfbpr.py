@@ -7,7 +7,8 @@ from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.losses import bpr, frobenius_norm
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
+from recmm.models.training import Training
 
 
 class MFBPR(Recommender):

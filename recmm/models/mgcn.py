@@ -11,8 +11,9 @@ from recmm.errors import ConfigError
 from recmm.graph import SparseProduct, symmetric_adjacency, users_from_items
 from recmm.losses import bpr, info_nce, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_lowest, check_modalities
+from recmm.models.training import Training
 from recmm.nn.knn_graph import comparable, knn_graph
 from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.raw_features import RawFeatures
@@ -111,18 +112,16 @@ class MGCN(Recommender):
 
     def represent(self, view: ModalityView) -> Embeddings:
         content = propagate(self.adjacency, self.ego, self.n_layers)
-        final = content + self.fuse(self.modality_views(view), content)
-        return Embeddings(final[: self.catalog.n_users], final[self.catalog.n_users :])
+        return self.of_nodes(content + self.fuse(self.modality_views(view), content))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        shift, size = self.catalog.n_users, self.training_settings.batch_size / self.n_processes
-        rows = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
+        rows = batch.nodes(self.catalog.n_users)
         content = propagate(self.adjacency, self.ego, self.n_layers).index_select(0, rows)
         side = self.fuse(self.modality_views(view).index_select(0, rows), content)  # of the batch's nodes alone
         u, i, j = (content + side).chunk(3)
         terms = {
             "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
-            "final_l2": self.final_l2 * squared_l2(u, i, j, batch_size=size),
+            "final_l2": self.final_l2 * squared_l2(u, i, j, batch_size=self.full_batch_size),
         }
         if self.contrast:
             (side_u, side_i, _), (content_u, content_i, _) = side.chunk(3), content.chunk(3)

@@ -13,8 +13,9 @@ from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError
 from recmm.losses import bpr, loss_variance, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_choices, check_lowest, check_modalities
+from recmm.models.training import Training
 from recmm.nn.rows import first_occurrences
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from recmm.data.batches import Pairs
@@ -11,8 +10,9 @@ from recmm.errors import ConfigError
 from recmm.graph import RandomSubgraphs, symmetric_adjacency
 from recmm.losses import bpr, chunked_info_nce, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_choices, check_lowest
+from recmm.models.training import Training
 from recmm.nn.propagation import IdInit, id_table, propagate
 
 
@@ -79,19 +79,15 @@ class SGL(Recommender):
         return [drop(self.rho)] * self.n_layers
 
     def represent(self, view: ModalityView) -> Embeddings:
-        nodes = propagate(self.adjacency, self.ego, self.n_layers)
-        return Embeddings(nodes[: self.catalog.n_users], nodes[self.catalog.n_users :])
+        return self.of_nodes(propagate(self.adjacency, self.ego, self.n_layers))
 
     def augmented(self, layers: list[Tensor]) -> Embeddings:
         """u' or u'' of all users and items."""
         weights = iter(layers)
-        nodes = propagate(lambda x: self.subgraphs(next(weights), x), self.ego, self.n_layers)
-        users, items = nodes.split([self.catalog.n_users, self.catalog.n_items])
-        return Embeddings(users, items)
+        return self.of_nodes(propagate(lambda x: self.subgraphs(next(weights), x), self.ego, self.n_layers))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        shift = self.catalog.n_users
-        rows = torch.cat([batch.users, shift + batch.positives, shift + batch.negatives])
+        rows = batch.nodes(self.catalog.n_users)
         nodes = propagate(self.adjacency, self.ego, self.n_layers)
         u, i, j = nodes.index_select(0, rows).chunk(3)
         terms = {

@@ -28,7 +28,8 @@ from recmm.experiment import run
 from recmm.experiment.callbacks import KeepRankings
 from recmm.experiment.tables import RankingTables
 from recmm.models import BM3, CI2MG, LATTICE, VBPR, I3MRec, InvPref, LightGCN
-from recmm.models.base import Recommender, Training
+from recmm.models.base import Recommender
+from recmm.models.training import Training
 from recmm.seeding import seed_torch
 
 ROOT = Path(__file__).parents[2]

@@ -12,10 +12,11 @@ from recmm.data.batches import Pairs, RankingBatch
 from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError, NonFiniteLossError
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Training
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.floors import Popularity, Random
 from recmm.models.lightgcn import LightGCN
 from recmm.models.mfbpr import MFBPR
+from recmm.models.training import Training
 
 CATALOG = Catalog(
     n_users=3,

@@ -14,9 +14,10 @@ from recmm.data.dataset import MultimodalDataset
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.errors import ConfigError
 from recmm.missing.view import ModalityView
-from recmm.models.base import Training
 from recmm.models.bm3 import BM3
 from recmm.models.mfbpr import MFBPR
+from recmm.models.training import Training
+from tests.models.toys import randomised, total
 
 DIMS = {"visual": 3, "textual": 2}
 MODAL = ("modality_to_item", "modality_to_itself")
@@ -39,15 +40,7 @@ def view(*modalities: str, visible: Any = True) -> ModalityView:
 def make(*modalities: str, **keywords: Any) -> BM3:
     """Weights that no initialisation makes special; without dropout unless asked for."""
     torch.manual_seed(2)
-    model = BM3(catalog(*modalities), **{"dim": 4, "dropout": 0.0, **keywords})
-    with torch.no_grad():
-        for p in model.parameters():
-            p.copy_(torch.randn_like(p))
-    return model
-
-
-def total(terms: dict[str, Tensor]) -> Tensor:
-    return torch.stack(tuple(terms.values())).sum()
+    return randomised(BM3(catalog(*modalities), **{"dim": 4, "dropout": 0.0, **keywords}), deviation=1.0)
 
 
 def test_losses_by_hand() -> None:

@@ -17,8 +17,8 @@ from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError
 from recmm.losses import irmv1_penalty, loss_variance, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Training
 from recmm.models.i3mrec import I3MRec
+from recmm.models.training import Training
 
 InfoNCE = Callable[[Tensor, Tensor, float], Tensor]
 

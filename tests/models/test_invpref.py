@@ -16,8 +16,8 @@ from recmm.data.dataset import MultimodalDataset
 from recmm.datamodules.given import Given
 from recmm.errors import ConfigError
 from recmm.missing.view import ModalityView
-from recmm.models.base import Training
 from recmm.models.invpref import InvPref, _product_bce
+from recmm.models.training import Training
 from recmm.seeding import seed_torch
 
 NONE = torch.zeros(0, dtype=torch.int64)

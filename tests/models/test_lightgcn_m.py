@@ -14,9 +14,9 @@ from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError
 from recmm.missing.view import ModalityView
-from recmm.models.base import Training
 from recmm.models.lightgcn import LightGCN
 from recmm.models.lightgcn_m import LightGCNM
+from recmm.models.training import Training
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "model"
 DIMS = {"visual": 5, "textual": 3, "acoustic": 4}
