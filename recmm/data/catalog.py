@@ -1,10 +1,13 @@
 """What a method may know of the data before training: sizes, modality dimensions and the training graph."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+NegativeItems = Literal["all", "warm"]
+"""Among which items training may draw negatives; warm are those with a training interaction."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Catalog:
         dims: modality name -> width of its raw features, in the dataset's order.
         train_users, train_items: int64 [n_train], the training pairs, sorted by user and then item.
         user_ids, item_ids: the raw labels, dense id -> label.
+        negatives: among which items negatives are to be drawn; "warm" where the others stand for new ones.
     """
 
     n_users: int
@@ -25,6 +29,7 @@ class Catalog:
     train_items: Tensor
     user_ids: list[str]
     item_ids: list[str]
+    negatives: NegativeItems = "all"
 
     @property
     def modalities(self) -> tuple[str, ...]:

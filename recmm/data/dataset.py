@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from recmm.data.arrays import check_finite, read_only, visible_chunks
-from recmm.data.catalog import Catalog
+from recmm.data.catalog import Catalog, NegativeItems
 from recmm.data.checks import check_not_empty, checked_features, checked_ids, checked_labels, checked_numbers
 from recmm.errors import DataError, FeatureShapeError, SplitOverlapError
 
@@ -103,10 +103,18 @@ class ItemFeatures:
 
 @dataclass(frozen=True)
 class Split:
-    """Which of a dataset's circulating splits this is: a short name such as "mmrec", and one sentence on its making."""
+    """Which split of a dataset this is.
+
+    Attributes:
+        name: short, such as "mmrec".
+        recipe: one sentence on its making.
+        negatives: among which items training draws negatives; "warm" where items without a training interaction stand
+            for new ones, which are not there yet.
+    """
 
     name: str
     recipe: str
+    negatives: NegativeItems = "all"
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +158,8 @@ class MultimodalDataset:
     def digest(self) -> str:
         """sha256 hex of all that can change a result, whatever the dataset's name and its layout on disk.
 
-        Split name, pairs with timestamps and weights, raw ids, ``observed``, and the observed features as float32.
+        Split name and where its negatives come from, pairs with timestamps and weights, raw ids, ``observed``, and the
+        observed features as float32.
         """
         total = hashlib.sha256()
 
@@ -164,6 +173,8 @@ class MultimodalDataset:
 
         add("format", str(self.format_version))
         add("split", self.split.name)
+        if self.split.negatives != "all":
+            add("negatives", self.split.negatives)
         add("sizes", f"{self.n_users}x{self.n_items}")
         for name, pairs in self.splits.items():
             for column in ("users", "items", "timestamps", "weights"):
@@ -205,6 +216,7 @@ class MultimodalDataset:
             train_items=torch.tensor(self.train.items),
             user_ids=self.user_ids,
             item_ids=self.item_ids,
+            negatives=self.split.negatives,
         )
 
     def statistics(self) -> dict[str, int]:

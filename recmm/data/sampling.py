@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from recmm.data.batches import Pairs
-from recmm.data.catalog import Catalog
+from recmm.data.catalog import Catalog, NegativeItems
 from recmm.data.dataset import Interactions
 from recmm.data.sharding import ALONE, Process
 from recmm.errors import DataError
@@ -25,7 +25,7 @@ class NegativeSampler:
         among: "all" items, or "warm", those with a training interaction, counted among themselves.
     """
 
-    def __init__(self, train: Interactions, among: Literal["all", "warm"] = "all") -> None:
+    def __init__(self, train: Interactions, among: NegativeItems = "all") -> None:
         history = train.csr()
         self._starts = history.indptr.astype(np.int64)
         self._among = np.flatnonzero(train.item_counts()) if among == "warm" else np.arange(train.n_items)
@@ -44,14 +44,14 @@ class NegativeSampler:
 def static_negatives(catalog: Catalog, n_negatives: int, seed: int) -> torch.Tensor:
     """Negatives that stay the same over a whole run, for methods that attach something to samples (InvPref).
 
-    Drawn with replacement, from the run's seed alone. A user that has seen every item has none; in their place stands
-    the pair's own item.
+    Drawn with replacement, from the run's seed alone. A user that has seen every item among which
+    ``catalog.negatives`` has them drawn has none; in their place stands the pair's own item.
 
     Returns:
         int64 [n_train, n_negatives], a row for each of ``catalog``'s training pairs.
     """
     users, items = catalog.train_users.numpy(), catalog.train_items.numpy()
-    sampler = NegativeSampler(Interactions(users, items, catalog.n_users, catalog.n_items))
+    sampler = NegativeSampler(Interactions(users, items, catalog.n_users, catalog.n_items), catalog.negatives)
     drawn = np.repeat(items, n_negatives)
     repeated = np.repeat(users, n_negatives)
     usable = sampler.n_negatives[repeated] > 0

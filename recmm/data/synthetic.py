@@ -39,6 +39,7 @@ MEDIAN_HISTORY, SPREAD, LEAST, MOST = 17, 0.7, 5, 100  # interactions per user: 
 SMALLEST = 20  # users and items
 USERS_WITHOUT_HISTORY = 5  # two interactions each, so one for validation, one for test, none for training
 COLD_ITEMS = 0.05  # share of items that never occur in training
+FIRST_SECOND, SECONDS = 1_577_836_800, 366 * 86_400  # the year 2020, in which everything happens if there are times
 
 
 def synthetic(
@@ -49,6 +50,7 @@ def synthetic(
     scale: float = 1.0,
     natural_missing: float = 0.04,
     seed: int = 0,
+    timestamps: bool = False,
 ) -> MultimodalDataset:
     """A catalogue made from ``seed`` alone; the same numbers whichever modalities are asked for.
 
@@ -56,6 +58,7 @@ def synthetic(
         n_users, n_items: sizes before ``scale`` multiplies both.
         modalities: among visual (64 columns, the strongest), textual (48) and acoustic (32, the weakest); may be empty.
         natural_missing: share of each modality's items that lack it, in [0, 1).
+        timestamps: whether interactions have times (``_times``), which are part of the digest and change nothing else.
     Raises:
         DataError: too small, an unknown modality, or a scale, a share or a seed out of range.
     """
@@ -72,7 +75,11 @@ def synthetic(
         raise DataError(f"natural_missing must lie in [0, 1), not {natural_missing}.")
     item_tastes = stream(seed, 0, "item tastes").standard_normal((n_items, TASTES), dtype=np.float32)
     users, items = _interactions(seed, n_users, item_tastes)
-    train, val, test = (SplitColumns(users[part], items[part]) for part in _split(seed, users, items, n_items))
+    times = _times(seed, users, items, n_users, n_items) if timestamps else None
+    train, val, test = (
+        SplitColumns(users[part], items[part], None if times is None else times[part])
+        for part in _split(seed, users, items, n_items)
+    )
     values, observed = {}, np.ones((n_items, len(MODALITIES)), dtype=bool)
     for column, name in enumerate(MODALITIES):
         values[name] = _features(seed, name, item_tastes)
@@ -146,6 +153,17 @@ def _split(seed: int, users: np.ndarray, items: np.ndarray, n_items: int) -> tup
     is_val = held_out & ((place % 2 == 0) == val_first[users])
     train = np.sort(order[~held_out])
     return train[~cold[items[train]]], np.sort(order[is_val]), np.sort(order[held_out & ~is_val])
+
+
+def _times(seed: int, users: np.ndarray, items: np.ndarray, n_users: int, n_items: int) -> np.ndarray:
+    """int64 [n], seconds since 1970, after the user joined and the item came out, drawn uniformly from what is left.
+
+    Users join all over the first half; most items are there early, and some come out at the very end.
+    """
+    random = stream(seed, 0, "timestamps")
+    joined, released = 0.5 * random.random(n_users), random.random(n_items) ** 3
+    since = np.maximum(joined[users], released[items])
+    return FIRST_SECOND + (SECONDS * (since + (1 - since) * random.random(len(users)))).astype(np.int64)
 
 
 def _features(seed: int, name: str, item_tastes: np.ndarray) -> np.ndarray:

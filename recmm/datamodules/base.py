@@ -7,8 +7,8 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 
 from recmm.data.catalog import Catalog
-from recmm.data.cold_start import ItemColdStart
 from recmm.data.dataset import MultimodalDataset
+from recmm.data.protocols import SplitProtocol
 from recmm.data.ranking_batches import EvaluationSettings, RankingBatches
 from recmm.data.sampling import PairBatches
 from recmm.data.sharding import ALONE, Process
@@ -29,13 +29,13 @@ class MultimodalDataModule(pl.LightningDataModule):
 
     Args:
         modalities: which of the dataset's modalities to use, in this order; None for all.
-        cold_start: makes some of the items new; None leaves the split that the dataset comes with.
+        protocol: divides the catalogue anew; None leaves the split that the dataset comes with.
     """
 
-    def __init__(self, *, modalities: Sequence[str] | None = None, cold_start: ItemColdStart | None = None) -> None:
+    def __init__(self, *, modalities: Sequence[str] | None = None, protocol: SplitProtocol | None = None) -> None:
         super().__init__()
         self.modalities = modalities
-        self.cold_start = cold_start
+        self.protocol = protocol
         self.configure()
 
     def load(self) -> MultimodalDataset:
@@ -63,7 +63,7 @@ class MultimodalDataModule(pl.LightningDataModule):
         """The catalogue in the chosen split, loaded on first use."""
         if self._dataset is None:
             given = self.load()
-            self._dataset = given if self.cold_start is None else self.cold_start.apply(given)
+            self._dataset = given if self.protocol is None else self.protocol.apply(given)
         return self._dataset
 
     @property
@@ -105,12 +105,11 @@ class MultimodalDataModule(pl.LightningDataModule):
         trainer: Any = self.trainer
         method = trainer.lightning_module
         wanted = method.training_settings
-        candidates: Literal["all", "warm"] = "all" if self.cold_start is None else "warm"  # new items are not there yet
         return PairBatches(
             self.dataset.train,
             batch_size=wanted.batch_size,
             per=wanted.pairs,
-            negatives=candidates if method.uses_negatives else "none",
+            negatives=self.dataset.split.negatives if method.uses_negatives else "none",
             seed=wanted.seed,
             epoch=lambda: trainer.current_epoch,
             process=self._process(),

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from recmm.data.cold_start import ItemColdStart
 from recmm.data.dataset import MultimodalDataset
+from recmm.data.protocols import SplitProtocol
 from recmm.data.synthetic import MODALITIES, synthetic
 from recmm.datamodules.base import MultimodalDataModule
 
@@ -22,15 +22,17 @@ class Synthetic(MultimodalDataModule):
         scale: float = 1.0,
         natural_missing: float = 0.04,
         seed: int = 0,
+        timestamps: bool = False,
         modalities: Sequence[str] | None = None,
-        cold_start: ItemColdStart | None = None,
+        protocol: SplitProtocol | None = None,
     ) -> None:
-        super().__init__(modalities=modalities, cold_start=cold_start)
+        super().__init__(modalities=modalities, protocol=protocol)
         self.n_users = n_users
         self.n_items = n_items
         self.scale = scale
         self.natural_missing = natural_missing
         self.seed = seed
+        self.timestamps = timestamps
 
     def load(self) -> MultimodalDataset:
         return synthetic(
@@ -40,4 +42,5 @@ class Synthetic(MultimodalDataModule):
             scale=self.scale,
             natural_missing=self.natural_missing,
             seed=self.seed,
+            timestamps=self.timestamps,
         )

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from recmm.data.cold_start import ItemColdStart
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.formats import read_canonical, read_matrices, read_mmrec
+from recmm.data.protocols import SplitProtocol
 from recmm.data.sources import ANY, Origin, obtain
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.errors import ConfigError, DataError
@@ -19,9 +19,9 @@ class CanonicalFolder(MultimodalDataModule):
     """
 
     def __init__(
-        self, *, folder: str, modalities: Sequence[str] | None = None, cold_start: ItemColdStart | None = None
+        self, *, folder: str, modalities: Sequence[str] | None = None, protocol: SplitProtocol | None = None
     ) -> None:
-        super().__init__(modalities=modalities, cold_start=cold_start)
+        super().__init__(modalities=modalities, protocol=protocol)
         self.folder = folder
 
     def load(self) -> MultimodalDataset:
@@ -48,9 +48,9 @@ class MMRecFolder(MultimodalDataModule):
         split: str = "given",
         labels: Sequence[str] | None = None,
         modalities: Sequence[str] | None = None,
-        cold_start: ItemColdStart | None = None,
+        protocol: SplitProtocol | None = None,
     ) -> None:
-        super().__init__(modalities=modalities, cold_start=cold_start)
+        super().__init__(modalities=modalities, protocol=protocol)
         self.folder = folder
         self.interactions = interactions
         self.features = features

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from recmm.data import sources
-from recmm.data.cold_start import ItemColdStart
 from recmm.data.dataset import MultimodalDataset, Split
+from recmm.data.protocols import SplitProtocol
 from recmm.data.sources import Origin
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.datamodules.folders import read_files
@@ -54,9 +54,9 @@ class KnownDataset(MultimodalDataModule):
         labels: Sequence[str] | None = None,
         download: bool = True,
         modalities: Sequence[str] | None = None,
-        cold_start: ItemColdStart | None = None,
+        protocol: SplitProtocol | None = None,
     ) -> None:
-        super().__init__(modalities=modalities, cold_start=cold_start)
+        super().__init__(modalities=modalities, protocol=protocol)
         if split not in self.origins:
             raise ConfigError(
                 f"dataset.split={split} is unknown to {self.dataset_name}; it has {', '.join(self.origins)}."

@@ -38,6 +38,7 @@ from recmm.experiment.schema import RunConfig, register_schema
 CONFIG_NAME = "train"
 _METHOD_GROUPS = ("model", "dataset", "missing", "imputer")  # one constructor each, without **kwargs
 _ENTRY_GROUPS = ("callbacks", "logger")  # any number of named constructors
+_BROUGHT_BY = {"dataset.protocol": "split=item_cold_start or another choice of the group split"}
 
 
 def check(cfg: DictConfig) -> None:
@@ -226,6 +227,8 @@ def _nearest(key: str, path: str, parent: Any) -> str:
         return "."
     siblings = {str(name) for name in parent}
     parameters = keywords_of(OmegaConf.select(parent, "_target_")) if "_target_" in parent else set()
+    if path in _BROUGHT_BY:
+        return f": choose one with {_BROUGHT_BY[path]}, or write ++{path}... where -m lists several."
     if key in parameters - siblings:
         return f" in the YAML file, but the constructor takes it: write +{path}=..."
     root: Any = OmegaConf.to_container(parent._get_root(), resolve=False)

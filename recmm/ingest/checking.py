@@ -28,7 +28,7 @@ def check_catalogue(datamodule: MultimodalDataModule) -> Found:
         found = from_dataset(dataset)
     splits = check_pairs(found)
     check_features(found, splits)
-    if isinstance(datamodule, KnownDataset) and datamodule.expected and datamodule.cold_start is None:
+    if isinstance(datamodule, KnownDataset) and datamodule.expected and datamodule.protocol is None:
         sizes = {"users": found.n_users, "items": found.n_items} | {part: len(pairs) for part, pairs in splits.items()}
         label = f"{found.name} (split {found.split.name})"
         found.findings.attempt(None, found.source, check_sizes, sizes, datamodule.expected, label)
@@ -37,7 +37,7 @@ def check_catalogue(datamodule: MultimodalDataModule) -> Found:
 
 def _find(datamodule: MultimodalDataModule) -> Found | None:
     """What the files hold; None where the catalogue is not in files as it is."""
-    if datamodule.cold_start is None:
+    if datamodule.protocol is None:
         if isinstance(datamodule, CanonicalFolder):
             return find_canonical(Path(datamodule.folder), datamodule.modalities)
         if isinstance(datamodule, MatricesFolder):

@@ -1,5 +1,6 @@
 """The files of a folder, read leniently, layout by layout, with the pieces of the strict readers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from recmm.data.arrays import check_matrix, load_array
-from recmm.data.dataset import FORMAT_VERSION, SPLITS, Split, SplitColumns
+from recmm.data.dataset import SPLITS, Split, SplitColumns
 from recmm.data.formats import canonical, matrices, mmrec
 from recmm.data.pickles import load_sparse
 from recmm.errors import ColumnError, DataError, FeatureFileError, IdError
@@ -115,16 +116,29 @@ def _is_there(findings: Findings, folder: Path, file: str) -> bool:
 
 
 def _guessed(folder: Path) -> dict[str, Any]:
-    """A manifest in the place of one that cannot be used."""
-    return {
-        "format_version": FORMAT_VERSION,
-        "name": folder.name,
-        "split": {"name": "unknown", "recipe": "the manifest does not say"},
+    """In the place of a manifest that is refused: what it says nevertheless, completed from the files."""
+    guess: dict[str, Any] = {
+        "name": folder.resolve().name,
+        "split": {},
         "n_users": 0,
         "n_items": 0,
         "modalities": sorted(path.stem for path in (folder / "features").glob("*.npy")),
         "files": {},
     }
+    try:
+        said = json.loads((folder / canonical.MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        said = None
+    if isinstance(said, dict):
+        guess |= {key: said[key] for key in guess if type(said.get(key)) is canonical.KEYS[key]}
+    guess["modalities"] = [name for name in guess["modalities"] if isinstance(name, str) and _is_plain(name)]
+    split = guess["split"]
+    guess["split"] = {"name": str(split.get("name", "unknown")), "recipe": str(split.get("recipe", "unknown"))}
+    return guess | {key: max(0, guess[key]) for key in ("n_users", "n_items")}
+
+
+def _is_plain(name: str) -> bool:
+    return canonical.FILE_NAME.fullmatch(name) is not None
 
 
 def _note_unlisted(findings: Findings, folder: Path, manifest: dict[str, Any]) -> None:

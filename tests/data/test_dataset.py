@@ -267,6 +267,7 @@ def test_the_digest_is_the_same_on_every_machine() -> None:
     "changes",
     [
         {"split": Split("other", "By hand.")},
+        {"split": Split("toy", "By hand.", negatives="warm")},
         {"train": columns((2, 1), (0, 2), (0, 0), (1, 0))},
         {"train": columns((2, 1), (0, 2), (0, 0), (1, 1), timestamps=np.arange(4))},
         {"train": columns((2, 1), (0, 2), (0, 0), (1, 1), weights=np.arange(4))},

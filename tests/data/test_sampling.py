@@ -100,17 +100,21 @@ def test_without_negatives_everybody_takes_part_in_the_same_order() -> None:
         assert torch.equal(torch.stack(with_them[:2]), torch.stack(without[:2]))
 
 
-@given(train=histories(), n_negatives=st.integers(1, 3), seed=st.integers(0, 99))
+@given(
+    train=histories(), n_negatives=st.integers(1, 3), seed=st.integers(0, 99), among=st.sampled_from(["all", "warm"])
+)
 def test_static_negatives_are_no_positives_where_there_are_any(
-    train: Interactions, n_negatives: int, seed: int
+    train: Interactions, n_negatives: int, seed: int, among: Any
 ) -> None:
     pairs = torch.tensor(train.users), torch.tensor(train.items)
-    catalog = Catalog(train.n_users, train.n_items, {}, *pairs, [], [])
+    catalog = Catalog(train.n_users, train.n_items, {}, *pairs, [], [], among)
+    candidates = range(train.n_items) if among == "all" else set(train.items.tolist())
     drawn = static_negatives(catalog, n_negatives, seed)
     assert drawn.shape == (len(train), n_negatives) and torch.equal(drawn, static_negatives(catalog, n_negatives, seed))
     history = set(zip(train.users.tolist(), train.items.tolist(), strict=True))
     for user, item, negatives in zip(train.users.tolist(), train.items.tolist(), drawn.tolist(), strict=True):
-        seen_everything = all((user, i) in history for i in range(train.n_items))
+        seen_everything = all((user, i) in history for i in candidates)
+        assert set(negatives) <= set(candidates)
         assert all(j == item if seen_everything else (user, j) not in history for j in negatives)
 
 

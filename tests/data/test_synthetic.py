@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recmm.data.dataset import MultimodalDataset
+from recmm.data.protocols import GlobalTemporal
 from recmm.data.synthetic import MODALITIES, synthetic
 from recmm.errors import DataError
 
@@ -54,6 +55,23 @@ def auc(dataset: MultimodalDataset, scores: np.ndarray) -> float:
 def test_same_seed_same_data_and_another_seed_another() -> None:
     first, again, other = (synthetic(n_users=200, n_items=100, seed=seed) for seed in (3, 3, 4))
     assert first.digest == again.digest != other.digest
+
+
+def test_times_change_nothing_but_the_digest() -> None:
+    plain, timed, again = (synthetic(n_users=200, n_items=100, timestamps=times) for times in (False, True, True))
+    assert timed.digest == again.digest != plain.digest
+    for name, part in timed.splits.items():
+        assert part.timestamps is not None and plain.splits[name].timestamps is None
+        assert (part.csr() != plain.splits[name].csr()).nnz == 0
+        assert part.timestamps.min() >= 1_577_836_800 and part.timestamps.max() < 1_609_459_200, "in the year 2020"
+
+
+def test_with_times_some_items_come_out_late_and_hardly_any_user_does() -> None:
+    made = GlobalTemporal().apply(synthetic(n_users=500, n_items=300, timestamps=True))
+    cold = made.train.item_counts() == 0
+    assert 0.02 < np.mean(cold) < 0.2
+    assert cold[made.val.items].any() and cold[made.test.items].any()
+    assert np.mean(made.train.user_counts() == 0) < 0.02
 
 
 def test_a_choice_of_modalities_changes_nothing_else(dataset: MultimodalDataset) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from recmm.data.cold_start import ItemColdStart
 from recmm.data.formats import write_canonical
+from recmm.data.protocols import GlobalTemporal, ItemColdStart, RandomPerUser, SplitProtocol, TemporalLeaveOneOut
 from recmm.data.synthetic import synthetic
 from recmm.datamodules import MMRecFolder, MultimodalDataModule, TikTok
 from recmm.datamodules.known import Allrecipes, check_statistics
@@ -59,8 +59,29 @@ def test_every_choice_constructs_without_reading(choice: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("choice", sorted(path.stem for path in (CONF / "dataset").glob("*.yaml")))
 def test_every_choice_can_have_new_items(choice: str, tmp_path: Path) -> None:
-    module = datamodule(choice, tmp_path, "+split=item_cold_start", "dataset.cold_start.share=0.1")
-    assert module.cold_start == ItemColdStart(share=0.1, seed=0)
+    module = datamodule(choice, tmp_path, "+split=item_cold_start", "dataset.protocol.share=0.1")
+    assert module.protocol == ItemColdStart(share=0.1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("choice", "protocol"),
+    [
+        ("random_per_user", RandomPerUser(seed=0)),
+        ("temporal_leave_one_out", TemporalLeaveOneOut()),
+        ("global_temporal", GlobalTemporal(val_share=0.1, test_share=0.1, val_from=None, test_from=None)),
+    ],
+)
+def test_the_other_protocols(choice: str, protocol: SplitProtocol, tmp_path: Path) -> None:
+    small = ("dataset.n_users=60", "dataset.n_items=40", "dataset.timestamps=true")
+    module = datamodule("synthetic", tmp_path, f"+split={choice}", *small)
+    assert module.protocol == protocol
+    assert module.dataset.digest == protocol.apply(synthetic(n_users=60, n_items=40, timestamps=True)).digest
+
+
+def test_protocols_by_time_say_that_tiktok_has_no_times(real_data: Path) -> None:
+    module = datamodule("tiktok_va", real_data, "+split=global_temporal", "dataset.modalities=[]")
+    with pytest.raises(DataError, match=r"tiktok has no timestamps in train, val, test, .*split=random_per_user"):
+        _ = module.dataset
 
 
 def test_new_items_of_tiktok(real_data: Path) -> None:
@@ -69,7 +90,7 @@ def test_new_items_of_tiktok(real_data: Path) -> None:
     assert dataset.notes["cold_items"] == 1342 and dataset.split.name == "released-cold0.2-s0"  # of 6,710
     numbers = dataset.statistics()
     assert sum(numbers[part] for part in ("train", "val", "test")) == 59541 + 3051 + 6130
-    assert numbers["train"] == 59541 - dataset.notes["training_pairs_held_out"]
+    assert numbers["train"] < 59541 == dataset.notes["given_training_pairs"]
 
 
 @pytest.mark.parametrize("choice", REAL)

@@ -33,6 +33,17 @@ def test_what_fails_is_named_and_the_rest_is_tried(capsys: pytest.CaptureFixture
     assert "model.training.lr=1e+38" in next(line for line in told.splitlines() if "Error" in line)
 
 
+def test_the_protocol_is_applied_before_the_excerpt_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ("-m", *SMALL, "model=popularity")
+    splits = "split=item_cold_start,random_per_user,temporal_leave_one_out,global_temporal"
+    assert dry_run([*small, splits, "dataset.timestamps=true"])
+    assert "4 jobs, 4 tried, 0 would fail" in capsys.readouterr().out
+    assert not dry_run([*small, splits])
+    told = capsys.readouterr().out
+    assert "4 tried, 2 would fail" in told and told.count("synthetic has no timestamps in train, val, test") == 2
+    assert dry_run([*small, "split=item_cold_start,global_temporal", "dataset.timestamps=true", "eval.candidates=cold"])
+
+
 def test_a_wrong_argument_is_a_sentence() -> None:
     with pytest.raises(ConfigError, match="did you mean 'model'"):
         dry_run(["modle=lightgcn"])

@@ -50,8 +50,8 @@ def test_every_setting_file_belongs_to_a_model_and_a_dataset() -> None:
 def test_yaml_lists_every_keyword_of_its_constructor(group: str) -> None:
     for cfg in jobs(["-m", f"{group}={','.join(choices(group))}"], CONF):
         node = cfg[group]
-        # `download` stands only where a public source is known; the group `split` brings `cold_start`.
-        assert keywords_of(node._target_) - {"download", "cold_start"} <= set(node), cfg.hydra.runtime.choices[group]
+        # `download` stands only where a public source is known; the group `split` brings `protocol`.
+        assert keywords_of(node._target_) - {"download", "protocol"} <= set(node), cfg.hydra.runtime.choices[group]
 
 
 def test_every_key_of_a_shipped_yaml_carries_a_comment() -> None:

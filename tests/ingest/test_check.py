@@ -353,6 +353,32 @@ def test_a_temporal_split_that_leaks_for_few_users_is_a_warning(folder: Path) ->
     assert "temporal_leak" not in check(folder, code=0)
 
 
+def test_a_manifest_with_one_wrong_key_does_not_hide_the_rest(folder: Path, baseline: dict[str, str]) -> None:
+    edit_manifest(folder, lambda manifest: manifest.update(format_version=99, split=None, modalities=["visual", 3]))
+    (folder / "features" / "visual.npy").unlink()
+    interactions(again)(folder)
+    found = check(folder, code=1)
+    severe = {code: severity for code, severity in found.items() if severity != "note"}
+    assert severe == {
+        "manifest": "error",
+        "missing_file": "error",
+        "observed_shape": "error",
+        "duplicate_pairs": "warning",
+    }
+    (folder / "manifest.json").unlink()
+    assert check(folder, "--layout", "canonical", code=1) == baseline | {
+        "manifest": "error",
+        "duplicate_pairs": "warning",
+        "observed_shape": "error",
+    }
+
+
+def test_a_split_drawn_by_time_does_not_leak_and_one_with_new_items_may(folder: Path) -> None:
+    by_time = ["dataset=canonical", f"dataset.folder={folder}"]
+    assert "temporal_leak" not in check(*by_time, "split=temporal_leave_one_out", code=0)
+    assert "temporal_leak" not in check(*by_time, "split=item_cold_start", code=0)
+
+
 def test_a_huge_size_in_the_manifest_takes_no_memory(folder: Path) -> None:
     edit_manifest(folder, lambda manifest: manifest.update(n_users=10**15))
     assert check(folder, code=1)["label_count"] == "error"

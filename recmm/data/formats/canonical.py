@@ -12,14 +12,16 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
 
 from recmm.data.arrays import load_array, load_features, visible_chunks
 from recmm.data.atomic import atomic_folder
+from recmm.data.catalog import NegativeItems
 from recmm.data.dataset import FORMAT_VERSION, SPLITS, MultimodalDataset, Split, SplitColumns, assemble
 from recmm.data.paths import require_file
 from recmm.errors import ColumnError, DataError, DigestError, FeatureShapeError, IdError
@@ -64,7 +66,7 @@ def write_canonical(dataset: MultimodalDataset, folder: Path) -> None:
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "name": dataset.name,
-            "split": {"name": dataset.split.name, "recipe": dataset.split.recipe},
+            "split": asdict(dataset.split),
             "n_users": dataset.n_users,
             "n_items": dataset.n_items,
             "interactions": {part: len(pairs) for part, pairs in dataset.splits.items()},
@@ -223,9 +225,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     for key in ("n_users", "n_items"):
         if manifest[key] < 1:
             raise DataError(f"{path}: key {key!r} is {manifest[key]}; expected at least 1. Write the folder again.")
-    split = manifest["split"]
-    if sorted(split) != ["name", "recipe"] or not all(isinstance(text, str) for text in split.values()):
-        raise DataError(f"{path}: key 'split' is {split}; expected text under 'name' and 'recipe'.")
+    split = {"negatives": "all"} | manifest["split"]
+    if sorted(split) != ["name", "negatives", "recipe"] or not all(isinstance(text, str) for text in split.values()):
+        raise DataError(f"{path}: key 'split' is {manifest['split']}; expected text under 'name' and 'recipe'.")
+    if split["negatives"] not in get_args(NegativeItems):
+        raise DataError(f"{path}: key 'split.negatives' is {split['negatives']!r}; expected 'all' or 'warm'.")
     for modality in manifest["modalities"]:
         _check_name(modality, str(path))
     _refuse_repeated(manifest["modalities"], f"{path}: key 'modalities'")

@@ -143,6 +143,7 @@ def test_a_file_that_the_manifest_does_not_list_is_refused(folder: Path) -> None
         ("n_items", "5", "key 'n_items' is '5'; expected a value of type int"),
         ("split", {"name": "toy"}, "key 'split' .*expected text under 'name' and 'recipe'"),
         ("split", {"name": "toy", "recipe": 1}, "key 'split' .*expected text under 'name' and 'recipe'"),
+        ("split", {"name": "toy", "recipe": "-", "negatives": "new"}, r"split\.negatives' is 'new'; expected 'all' or"),
         ("modalities", ["../secret"], r"modality '\.\./secret' cannot name a file"),
         ("modalities", [3], "modality 3 cannot name a file"),
         ("modalities", ["text", "text"], "key 'modalities' names a modality twice: text, text"),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from recmm.data.cold_start import ItemColdStart
 from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.protocols import ItemColdStart
 from recmm.data.ranking_batches import RankingBatches
 from recmm.data.sampling import NegativeSampler, PairBatches
 from recmm.errors import ConfigError, DataError
@@ -50,7 +50,7 @@ def test_no_pair_and_nobody_is_lost(tiny_dataset: MultimodalDataset, new: Multim
     for name, part in tiny_dataset.splits.items():
         old, now = part.csr(), new.splits[name].csr()
         assert (old != now)[:, warm].nnz == 0, "pairs of the other items stay where they were"
-    assert new.notes["training_pairs_held_out"] == len(tiny_dataset.train) - len(new.train) > 0
+    assert new.notes["given_training_pairs"] == len(tiny_dataset.train) > len(new.train)
     assert new.notes["duplicates_dropped"] == tiny_dataset.notes["duplicates_dropped"]
 
 
@@ -61,7 +61,8 @@ def test_a_user_without_history_is_kept_counted_and_told(caplog: pytest.LogCaptu
         made = next(made for seed in range(50) if cold(made := ItemColdStart(0.5, seed).apply(given))[0])
     assert made.train.user_counts()[0] == 0 and made.n_users == given.n_users
     assert made.notes["users_without_history"] == np.count_nonzero(made.train.user_counts() == 0) >= 1
-    assert f"{made.notes['users_without_history']} users have no training history (0 before)" in caplog.messages[-1]
+    told = f"{made.notes['users_without_history']} of 4 users have no training history (0 before)"
+    assert told in caplog.messages[-1]
     held_out = made.val.user_counts() + made.test.user_counts()
     assert held_out[0] == 2, "its pairs are there to be found"
 
@@ -168,7 +169,7 @@ def test_new_items_ranked_by_hand() -> None:
 
 @pytest.mark.parametrize("values", [{"share": 0.0}, {"share": 1.0}, {"seed": -1}])
 def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=r"dataset\.cold_start: share must lie in \(0, 1\)"):
+    with pytest.raises(ConfigError, match=r"dataset\.protocol: share must lie in \(0, 1\)"):
         ItemColdStart(**values)  # type: ignore[arg-type]
 
 

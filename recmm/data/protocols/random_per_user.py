@@ -1,0 +1,36 @@
+"""Held out at random, user by user: the split of most papers, with a seed that says which."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recmm.data.dataset import MultimodalDataset, Split
+from recmm.data.protocols.base import AllPairs, SplitProtocol
+from recmm.data.splitting import random_per_user
+from recmm.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RandomPerUser(SplitProtocol):
+    """All pairs are divided again as ``recmm.data.splitting.random_per_user`` says, whatever split they came in.
+
+    Attributes:
+        seed: of the draw; never the run's seed, so that all run seeds see the same split.
+
+    Raises:
+        ConfigError: a negative seed.
+    """
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"dataset.protocol.seed must not be negative; got {self.seed}.")
+
+    def divide(self, dataset: MultimodalDataset, pairs: AllPairs) -> tuple[Split, np.ndarray]:
+        split = Split(
+            f"random-s{self.seed}",
+            f"all pairs per user at random (seed {self.seed}): of fewer than 3 all in training, of fewer than 10 one "
+            "for validation and one for test, else 20 % held out and half of that, rounded down, for validation",
+        )
+        return split, random_per_user(pairs.users, seed=self.seed)
