@@ -12,7 +12,7 @@ from recmm.data.arrays import check_matrix, load_array
 from recmm.data.dataset import SPLITS, Split, SplitColumns
 from recmm.data.formats import canonical, matrices, mmrec
 from recmm.data.pickles import load_sparse
-from recmm.errors import ColumnError, DataError, FeatureFileError, IdError
+from recmm.errors import ColumnError, DataError, DigestError, FeatureFileError, IdError
 from recmm.ingest.findings import Findings
 from recmm.ingest.found import NOTHING, Found
 
@@ -30,7 +30,7 @@ def find_canonical(folder: Path, modalities: Sequence[str] | None) -> Found:
     there = [file for file in files if _is_there(findings, folder, file)]
     if manifest["files"]:
         for file in there:
-            findings.attempt(None, file, canonical.verify, folder, file, manifest)
+            _check_digest(findings, folder, file, manifest)
         _note_unlisted(findings, folder, manifest)
     found = Found(
         name=manifest["name"],
@@ -139,6 +139,18 @@ def _guessed(folder: Path) -> dict[str, Any]:
 
 def _is_plain(name: str) -> bool:
     return canonical.FILE_NAME.fullmatch(name) is not None
+
+
+def _check_digest(findings: Findings, folder: Path, file: str, manifest: dict[str, Any]) -> None:
+    try:
+        canonical.verify(folder, file, manifest)
+    except DigestError:
+        stated, size = manifest["files"].get(file), (folder / file).stat().st_size
+        known = stated.get("bytes") if isinstance(stated, dict) else None
+        how = "the manifest does not name it" if known is None else f"{size:,} bytes with another sha256 than stated"
+        if isinstance(known, int) and known != size:
+            how = f"{size:,} bytes instead of {known:,}"
+        findings.add("digest_drift", file, f"{file} is not the file that was written: {how}.")
 
 
 def _note_unlisted(findings: Findings, folder: Path, manifest: dict[str, Any]) -> None:

@@ -380,6 +380,18 @@ def test_a_split_drawn_by_time_does_not_leak_and_one_with_new_items_may(folder: 
     assert "temporal_leak" not in check(*by_time, "split=item_cold_start", code=0)
 
 
+def test_how_a_file_has_changed(folder: Path) -> None:
+    observed = folder / "observed.npy"
+    observed.write_bytes(observed.read_bytes() + b"more")
+    users = folder / "users.parquet"
+    edit_manifest(folder, lambda manifest: manifest["files"][users.name].update(sha256="0"))
+    edit_manifest(folder, lambda manifest: manifest["files"].pop("items.parquet"))
+    result = CliRunner().invoke(app, ["check", str(folder)])
+    assert f"{observed.stat().st_size:,} bytes instead of {observed.stat().st_size - 4:,}." in result.stdout
+    assert f"users.parquet is not the file that was written: {users.stat().st_size:,} bytes with an" in result.stdout
+    assert "items.parquet is not the file that was written: the manifest does not name it." in result.stdout
+
+
 def test_a_huge_size_in_the_manifest_takes_no_memory(folder: Path) -> None:
     edit_manifest(folder, lambda manifest: manifest.update(n_users=10**15))
     assert check(folder, code=1)["label_count"] == "error"
