@@ -108,6 +108,19 @@ def as_features(values: np.ndarray, source: str) -> np.ndarray:
     """``values`` as float32 or float16 of this machine's byte order; a copy only where it has to be one.
 
     Raises:
+        FeatureFileError, FeatureShapeError: as ``check_matrix``.
+    """
+    check_matrix(values, source)
+    if values.dtype in (np.float32, np.float16):
+        return values
+    with np.errstate(over="ignore"):  # what overflows becomes Inf, which check_finite reports with its row
+        return np.asarray(values, np.float16 if values.dtype == np.dtype(">f2") else np.float32)
+
+
+def check_matrix(values: np.ndarray, source: str) -> None:
+    """Refuse what cannot be features, before anything is read or copied.
+
+    Raises:
         FeatureFileError: values that are not real numbers.
         FeatureShapeError: not two-dimensional, or without columns.
     """
@@ -117,10 +130,6 @@ def as_features(values: np.ndarray, source: str) -> np.ndarray:
         raise FeatureShapeError(
             f"{source} has shape {values.shape}; expected two dimensions: one row per item, one column per feature."
         )
-    if values.dtype in (np.float32, np.float16):
-        return values
-    with np.errstate(over="ignore"):  # what overflows becomes Inf, which check_finite reports with its row
-        return np.asarray(values, np.float16 if values.dtype == np.dtype(">f2") else np.float32)
 
 
 def visible_chunks(values: np.ndarray, visible: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

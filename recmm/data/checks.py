@@ -64,7 +64,7 @@ def checked_labels(
         IdError: labels that are not one per id or not unique; without labels, far more ids than interactions.
     """
     if given is None:
-        if size > FREE_IDS + IDS_PER_PAIR * n_pairs:
+        if size > most_ids(n_pairs):
             raise IdError(
                 f"{source}: the {kind} ids run up to {size - 1:,} while there are {n_pairs:,} interactions: out of "
                 f"range for dense ids. Number the {kind}s from 0 without gaps."
@@ -79,6 +79,11 @@ def checked_labels(
     return labels
 
 
+def most_ids(n_pairs: int) -> int:
+    """How many users or items without labels so many interactions may have: beyond it, ids are taken for raw ones."""
+    return FREE_IDS + IDS_PER_PAIR * n_pairs
+
+
 def checked_features(values: np.ndarray, n_items: int, source: str) -> np.ndarray:
     """``values`` as float32 or float16 [n_items, D]; finiteness is another check (``arrays.check_finite``).
 
@@ -86,9 +91,14 @@ def checked_features(values: np.ndarray, n_items: int, source: str) -> np.ndarra
         FeatureFileError, FeatureShapeError: as ``arrays.as_features``; rows that are not one per item.
     """
     features = as_features(values, source)
-    if len(features) != n_items:
+    check_rows(features, n_items, source)
+    return features
+
+
+def check_rows(values: np.ndarray, n_items: int, source: str) -> None:
+    """Refuse rows that are not one per item; raises FeatureShapeError."""
+    if len(values) != n_items:
         raise FeatureShapeError(
-            f"{source} has {len(features):,} rows, but there are {n_items:,} items; expected one row per item, in the "
+            f"{source} has {len(values):,} rows, but there are {n_items:,} items; expected one row per item, in the "
             "order of the item ids."
         )
-    return features

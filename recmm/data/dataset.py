@@ -282,7 +282,7 @@ def assemble(
         splits[split_name] = _interactions(split_name, columns, n_users, n_items)
         duplicates += len(columns.users) - len(splits[split_name])
     for first, second in combinations(SPLITS, 2):
-        _refuse_overlap({name: (splits[name], found[name].source) for name in (first, second)}, labels)
+        refuse_overlap({name: (splits[name], found[name].source) for name in (first, second)}, labels)
     notes: dict[str, int | str] = {
         "duplicates_dropped": duplicates,
         "users_without_history": int(np.count_nonzero(splits["train"].user_counts() == 0)),
@@ -328,8 +328,12 @@ def _interactions(name: str, columns: SplitColumns, n_users: int, n_items: int) 
     )
 
 
-def _refuse_overlap(splits: Mapping[str, tuple[Interactions, str]], labels: Mapping[str, list[str]]) -> None:
-    """Refuse a pair that stands in both ``splits``, name -> (interactions, source)."""
+def refuse_overlap(splits: Mapping[str, tuple[Interactions, str]], labels: Mapping[str, list[str]]) -> None:
+    """Refuse a pair that stands in both ``splits``, name -> (interactions, source); raises SplitOverlapError.
+
+    Args:
+        labels: "user" and "item" -> their raw labels.
+    """
     (first, (ours, source)), (second, (theirs, other_source)) = splits.items()
     keys = [pairs.users * pairs.n_items + pairs.items for pairs in (ours, theirs)]
     shared = np.intersect1d(keys[0], keys[1], assume_unique=True)

@@ -132,7 +132,11 @@ def check_statistics(dataset: MultimodalDataset, expected: Mapping[str, int]) ->
         StatisticsError: naming both numbers of all that differ.
         ConfigError: a key that is none of these.
     """
-    found = dataset.statistics()
+    check_sizes(dataset.statistics(), expected, f"{dataset.name} (split {dataset.split.name})")
+
+
+def check_sizes(found: Mapping[str, int], expected: Mapping[str, int], dataset: str) -> None:
+    """``check_statistics`` of the numbers ``found`` of users, items, train, val and test; ``dataset`` names them."""
     problems = []
     for key, number in expected.items():
         if key == "interactions":
@@ -146,6 +150,6 @@ def check_statistics(dataset: MultimodalDataset, expected: Mapping[str, int]) ->
             problems.append(f"{key}: {number:,} published, {found[key]:,} found")
     if problems:
         raise StatisticsError(
-            f"{dataset.name} (split {dataset.split.name}) is not the published dataset: {'; '.join(problems)}. Take "
+            f"{dataset} is not the published dataset: {'; '.join(problems)}. Take "
             "the files of this split, or set dataset.expected=null if they are meant to differ."
         )

@@ -10,5 +10,9 @@ T = TypeVar("T")
 
 
 def bar(items: Iterable[T], description: str, *, total: float | None = None) -> Iterable[T]:
-    """``items`` one by one, under a bar that shows, where ``total`` or their number is known, how much is left."""
-    return track(items, description, total=total, console=Console(stderr=True), transient=True)
+    """``items`` one by one, under a bar that shows, where ``total`` or their number is known, how much is left.
+
+    Where stderr is no terminal there is no bar: a transient one would leave an empty line in every log.
+    """
+    console = Console(stderr=True)
+    return track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)

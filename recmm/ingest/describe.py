@@ -1,6 +1,68 @@
-"""`python -m recmm data describe`."""
+"""`python -m recmm data describe`: what a catalogue looks like, in tables and pictures."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recmm.ingest.options import FeatureOption, InteractionsOption, JsonOption, LayoutOption, Target
 
 
-def describe() -> None:
-    """To be written."""
-    raise NotImplementedError
+def describe(
+    target: Target,
+    layout: LayoutOption = None,
+    interactions: InteractionsOption = None,
+    feature: FeatureOption = None,
+    as_json: JsonOption = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Also write catalogue.html and catalogue.png there."),
+    ] = None,
+) -> None:
+    """Show sizes, sparsity, degrees, missing patterns, and whether the features belong to the items.
+
+    [bold]Examples[/bold]
+
+    python -m recmm data describe my_folder --out my_folder_described
+
+    python -m recmm data describe tiktok_va
+
+    python -m recmm data describe dataset=synthetic dataset.scale=0.5 --json
+    """
+    from recmm.ingest.description import describe_dataset
+    from recmm.ingest.target import catalogue
+
+    dataset = catalogue(target, layout, interactions, feature or []).dataset
+    description = describe_dataset(dataset, " ".join(target))
+    if as_json:
+        typer.echo(json.dumps(description.to_json(), indent=2, ensure_ascii=False))
+    else:
+        _print(description)
+    if out is not None:
+        from recmm.ingest.description_page import write_page
+
+        for path in write_page(description, out):
+            typer.echo(f"written: {path}", err=as_json)
+
+
+def _print(description: Any) -> None:
+    from recmm.ingest.description_tables import tables
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)  # a file or a pipe has no width of its own
+    for table in tables(description):
+        shown = Table(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        for number, column in enumerate(table.columns):
+            shown.add_column(Text(column), justify="right" if number else "left")
+        for row in table.rows:
+            shown.add_row(*map(Text, row))
+        console.print(shown)
+        if table.note:
+            console.print(Text(table.note, style="dim"))
+            console.print()

@@ -22,7 +22,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", ":", "-.")
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")
 _LEGEND_WIDTH, _AXIS_WIDTH = 72, 50  # characters
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -93,11 +93,11 @@ def categories(figure: Figure) -> list[Any]:
 
 def draw(figure: Figure, folder: Path) -> tuple[Path, Path]:
     """Write ``<name>.png`` and ``<name>.svg`` into ``folder``; returns their paths."""
-    with plt.rc_context(_STYLE):  # type: ignore[arg-type]  # its keys are typed one by one
+    with plt.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are typed one by one
         columns, rows = legend_shape(figure)
         drawing, axes = plt.subplots(figsize=(4.8, 3.0 + 0.17 * rows), layout="constrained")
         (_draw_bars if figure.bars else _draw_lines)(axes, figure)
-        axes.set(xlabel=_plain(figure.x_label), ylabel=_plain(figure.y_label))
+        axes.set(xlabel=plain(figure.x_label), ylabel=plain(figure.y_label))
         if figure.log_x:
             axes.set_xscale("log")
             places = sorted({float(place) for series in figure.series for place in series.x})
@@ -136,7 +136,7 @@ def _draw_lines(axes: Axes, figure: Figure) -> None:
             linewidth=1.4 if figure.markers else 0.9,
             marker=marker if figure.markers else None,
             markersize=5,
-            label=_plain(series.name),
+            label=plain(series.name),
         )
         if any(series.sd):
             axes.fill_between(series.x, *band(series), color=colour, alpha=0.15, linewidth=0)
@@ -158,9 +158,9 @@ def _draw_bars(axes: Axes, figure: Figure) -> None:
             hatch=HATCHES[series.style % 7],
             edgecolor="white",
             error_kw={"elinewidth": 0.9, "capsize": 2, "ecolor": "#333333"},
-            label=_plain(series.name),
+            label=plain(series.name),
         )
-    axes.set_xticks(range(len(places)), [_plain(str(place)) for place in places])
+    axes.set_xticks(range(len(places)), [plain(str(place)) for place in places])
     if sum(len(str(place)) + 2 for place in places) > _AXIS_WIDTH:
         axes.tick_params(axis="x", rotation=30)
         plt.setp(axes.get_xticklabels(), ha="right")
@@ -174,7 +174,7 @@ def band(series: Series) -> tuple[list[float], list[float]]:
     return low, [y + s for y, s in zip(series.y, spread, strict=True)]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without Matplotlib's mathematics, and never a name that its legends hide."""
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text

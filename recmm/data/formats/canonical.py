@@ -11,7 +11,7 @@ observed.npy             bool [n_items, M], columns in the order of the manifest
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -63,7 +63,7 @@ def write_canonical(dataset: MultimodalDataset, folder: Path) -> None:
         pl.DataFrame({"item": dataset.item_ids}, schema={"item": pl.String}).write_parquet(new / "items.parquet")
         (new / "features").mkdir()
         for modality, values, observed in dataset.features.columns():
-            copy = np.lib.format.open_memmap(new / _feature_file(modality), "w+", values.dtype, values.shape)
+            copy = np.lib.format.open_memmap(new / feature_file(modality), "w+", values.dtype, values.shape)
             for start, block in visible_chunks(values, observed):
                 copy[start : start + len(block)] = block
             copy.flush()
@@ -98,15 +98,15 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         Everything that ``arrays.load_features`` and ``dataset.assemble`` raise.
     """
     folder = Path(folder)
-    manifest = _manifest(folder / MANIFEST)
+    manifest = read_manifest(folder / MANIFEST)
     has = manifest["modalities"]
     chosen = has if modalities is None else list(modalities)
     if unknown := [modality for modality in chosen if modality not in has]:
         raise DataError(f"{folder} has no modality {unknown[0]!r}. It has: {', '.join(has) or 'none'}.")
     _refuse_repeated(chosen, "dataset.modalities")
     tables = ("interactions.parquet", "users.parquet", "items.parquet")
-    for file in (*tables, "observed.npy", *map(_feature_file, chosen)):
-        _verify(folder, file, manifest)
+    for file in (*tables, "observed.npy", *map(feature_file, chosen)):
+        verify(folder, file, manifest)
     interactions, users, items = (folder / table for table in tables)
     observed = load_array(folder / "observed.npy", "which entries the data has")
     if observed.shape != (manifest["n_items"], len(has)):
@@ -123,11 +123,11 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         test=columns["test"],
         n_users=manifest["n_users"],
         n_items=manifest["n_items"],
-        features={m: load_features(folder / _feature_file(m), f"the features of {m!r}") for m in chosen},
-        feature_sources={m: str(folder / _feature_file(m)) for m in chosen},
+        features={m: load_features(folder / feature_file(m), f"the features of {m!r}") for m in chosen},
+        feature_sources={m: str(folder / feature_file(m)) for m in chosen},
         observed=np.array(observed[:, [has.index(m) for m in chosen]]),
-        user_ids=_label_column(users, "user", manifest["n_users"]),
-        item_ids=_label_column(items, "item", manifest["n_items"]),
+        user_ids=label_column(users, "user", manifest["n_users"]),
+        item_ids=label_column(items, "item", manifest["n_items"]),
     )
 
 
@@ -142,7 +142,8 @@ def _interaction_table(dataset: MultimodalDataset) -> pl.DataFrame:
 
 
 def _splits(path: Path) -> dict[str, SplitColumns]:
-    table = _table(path, {"user": _is_id, "item": _is_id, "split": _is_text})
+    table = read_parquet(path)
+    check_columns(table, INTERACTION_COLUMNS, path)
     if nulls := sum(table.select("user", "item").null_count().row(0)):
         raise IdError(f"{path}: {nulls} entries of the columns 'user' and 'item' are empty; expected integers from 0.")
     if strange := sorted(set(table["split"].unique().fill_null("").to_list()) - set(SPLITS)):
@@ -150,6 +151,11 @@ def _splits(path: Path) -> dict[str, SplitColumns]:
     for column in ("timestamp", "weight"):
         if column in table.schema and table.schema[column] not in (*INTEGERS, pl.Float32, pl.Float64, pl.Null):
             raise ColumnError(f"{path}: column {column!r} is of type {shown(table.schema[column])}; expected numbers.")
+    return split_columns(table, path)
+
+
+def split_columns(table: pl.DataFrame, path: Path) -> dict[str, SplitColumns]:
+    """The rows of each split; a column of timestamps or weights that holds nothing in a split is none there."""
     columns = {}
     for part in SPLITS:
         rows = table.filter(pl.col("split") == part)
@@ -165,15 +171,24 @@ def _splits(path: Path) -> dict[str, SplitColumns]:
     return columns
 
 
-def _label_column(path: Path, column: str, size: int) -> list[str]:
-    labels = _table(path, {column: _is_text})[column]
+def label_column(path: Path, column: str, size: int | None = None) -> list[str]:
+    """dense id -> raw label.
+
+    Args:
+        size: how many ids there are, each of which needs another label; None: not asked here.
+    Raises:
+        ColumnError, IdError, DataError: no such column; empty, too few or repeated labels; absurdly much text.
+    """
+    table = read_parquet(path)
+    check_columns(table, {column: _is_text}, path)
+    labels = table[column]
     if labels.null_count():
         raise IdError(
             f"{path}: {labels.null_count()} entries of column {column!r} are empty; expected a label in every row."
         )
     if labels.str.len_bytes().sum() > FREE_LETTERS + LETTERS_PER_BYTE * path.stat().st_size:
         raise DataError(f"{path} unpacks to far more text than its {path.stat().st_size:,} bytes can mean: refused.")
-    if not labels.n_unique() == len(labels) == size:
+    if size is not None and not labels.n_unique() == len(labels) == size:
         raise IdError(
             f"{path} has {len(labels)} {column} labels for {shown(size)} {column} ids, {labels.n_unique()} of them "
             "different; expected another label for each id."
@@ -189,26 +204,37 @@ def _is_text(kind: pl.DataType) -> bool:
     return kind == pl.String
 
 
-def _table(path: Path, types: dict[str, Callable[[pl.DataType], bool]]) -> pl.DataFrame:
+INTERACTION_COLUMNS = {"user": _is_id, "item": _is_id, "split": _is_text}
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """The table of a Parquet file; raises ColumnError if it is none, DataError if it announces absurdly many rows."""
     try:
         rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
         if rows > FREE_ROWS + ROWS_PER_BYTE * path.stat().st_size:
             raise DataError(f"{path} announces {rows:,} rows, too many for {path.stat().st_size:,} bytes: refused.")
-        table = pl.read_parquet(path, glob=False)
+        return pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = shown(str(error).partition("\n")[0])
         raise ColumnError(f"{path} is not a readable Parquet file: {reason}.") from error
+
+
+def check_columns(table: pl.DataFrame, types: Mapping[str, Callable[[pl.DataType], bool]], path: Path) -> None:
+    """Refuse a ``table`` without these columns; raises ColumnError."""
     if wrong := [name for name, fits in types.items() if name not in table.schema or not fits(table.schema[name])]:
         found = shown(", ".join(f"{column} ({kind})" for column, kind in table.schema.items()))
         raise ColumnError(
             f"{path} has the columns {found}; expected {', '.join(types)} with ids as integers and the rest as text "
             f"(wrong or absent: {', '.join(wrong)})."
         )
-    return table
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    """The manifest, with its version and the types of its keys checked."""
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest, with its version and the types of its keys checked.
+
+    Raises:
+        MissingFileError, DataError: as ``read_canonical``.
+    """
     try:
         if require_file(path, "the manifest of a canonical folder").stat().st_size > MANIFEST_LIMIT:
             raise DataError(f"{path} is larger than {MANIFEST_LIMIT:,} bytes; expected a manifest that recmm wrote.")
@@ -249,8 +275,12 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
-    """Compare one file with its entry in the manifest."""
+def verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
+    """Compare one file with its entry in the manifest.
+
+    Raises:
+        MissingFileError, DigestError
+    """
     path = require_file(folder / file, f"a part of the canonical folder {folder.name}")
     stated = manifest["files"].get(file)
     found = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
@@ -274,7 +304,8 @@ def _refuse_repeated(modalities: Sequence[str], source: str) -> None:
         raise DataError(f"{source} names a modality twice: {shown(', '.join(modalities))}; expected each once.")
 
 
-def _feature_file(modality: str) -> str:
+def feature_file(modality: str) -> str:
+    """Where a modality's features lie within a canonical folder."""
     return f"features/{modality}.npy"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import coo_matrix
 
 from recmm.data.arrays import load_features
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
@@ -36,19 +37,8 @@ def read_matrices(
     n_users, n_items = shape = matrices["train"].shape
     columns = {}
     for part, matrix in matrices.items():
-        if matrix.shape != shape:
-            raise IdError(
-                f"{folder / splits[part]} has shape {matrix.shape}, but {splits['train']} has {shape}; expected "
-                "matrices [users, items] over the same ids. Take all of them from one release."
-            )
-        stored = matrix.data != 0
-        weights = matrix.data[stored]
-        columns[part] = SplitColumns(
-            users=matrix.row[stored],
-            items=matrix.col[stored],
-            weights=None if np.all(weights == 1) else weights,
-            source=str(folder / splits[part]),
-        )
+        check_shape(matrix, shape, str(folder / splits[part]), splits["train"])
+        columns[part] = split_columns(matrix, str(folder / splits[part]))
     return assemble(
         name=name,
         split=split,
@@ -59,4 +49,25 @@ def read_matrices(
         n_items=n_items,
         features={m: load_features(folder / file, f"the features of {m!r}") for m, file in features.items()},
         feature_sources={m: str(folder / file) for m, file in features.items()},
+    )
+
+
+def check_shape(matrix: coo_matrix, shape: tuple[int, int], source: str, first: str) -> None:
+    """Refuse a matrix of another shape than that of the file ``first``; raises IdError."""
+    if matrix.shape != shape:
+        raise IdError(
+            f"{source} has shape {matrix.shape}, but {first} has {shape}; expected matrices [users, items] over the "
+            "same ids. Take all of them from one release."
+        )
+
+
+def split_columns(matrix: coo_matrix, source: str) -> SplitColumns:
+    """The stored entries other than 0; their values are weights unless all are 1."""
+    stored = matrix.data != 0
+    weights = matrix.data[stored]
+    return SplitColumns(
+        users=matrix.row[stored],
+        items=matrix.col[stored],
+        weights=None if np.all(weights == 1) else weights,
+        source=source,
     )

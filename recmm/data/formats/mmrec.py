@@ -50,17 +50,17 @@ def read_mmrec(
     """
     folder = Path(folder)
     path = folder / interactions
-    table = _read_table(path, "the table of interactions", (USER, ITEM, LABEL), optional=(TIME,))
-    users, items = (_integers(table, column, path, IdError) for column in (USER, ITEM))
-    parts = _integers(table, LABEL, path, ColumnError)
+    table = read_table(path, "the table of interactions", (USER, ITEM, LABEL), optional=(TIME,))
+    users, items = (integers(table, column, path, IdError) for column in (USER, ITEM))
+    parts = integers(table, LABEL, path, ColumnError)
     if strange := sorted(set(np.unique(parts).tolist()) - {0, 1, 2}):
         raise ColumnError(
             f"{path}: column {LABEL!r} holds {strange[:5]}; expected 0 (train), 1 (validation) or 2 (test)."
         )
-    times = _numbers(table, TIME, path) if TIME in table.columns else None
+    times = numbers(table, TIME, path) if TIME in table.columns else None
     arrays = {m: load_features(folder / file, f"the features of {m!r}") for m, file in features.items()}
     n_users = int(users.max(initial=-1)) + 1
-    n_items = _n_items(
+    n_items = count_items(
         int(items.max(initial=-1)) + 1, {str(folder / features[m]): len(a) for m, a in arrays.items()}, path
     )
     columns = {
@@ -83,15 +83,18 @@ def read_mmrec(
         n_items=n_items,
         features=arrays,
         feature_sources={m: str(folder / file) for m, file in features.items()},
-        user_ids=_labels(folder / labels[0], USER, n_users) if labels else None,
-        item_ids=_labels(folder / labels[1], ITEM, n_items) if labels else None,
+        user_ids=read_labels(folder / labels[0], USER, n_users) if labels else None,
+        item_ids=read_labels(folder / labels[1], ITEM, n_items) if labels else None,
     )
 
 
-def _read_table(path: Path, role: str, required: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> pl.DataFrame:
+def read_table(path: Path, role: str, required: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> pl.DataFrame:
     """All columns as text and ``LINE``, after a look at the first line: its separator and its names.
 
     Blank lines are skipped. Columns that are neither ``required`` nor ``optional`` may be called anything.
+
+    Raises:
+        MissingFileError, ColumnError: as ``read_mmrec``.
     """
     header = _first_line(require_file(path, role))
     names = header.split("\t")
@@ -143,7 +146,7 @@ def _first_line(path: Path) -> str:
     return header
 
 
-def _integers(table: pl.DataFrame, column: str, path: Path, error: type[ColumnError] | type[IdError]) -> np.ndarray:
+def integers(table: pl.DataFrame, column: str, path: Path, error: type[ColumnError] | type[IdError]) -> np.ndarray:
     """int64 [n]; ``error`` with the first line that holds no integer."""
     numbers = table[column].cast(pl.Int64, strict=False)
     if numbers.null_count():
@@ -155,7 +158,7 @@ def _integers(table: pl.DataFrame, column: str, path: Path, error: type[ColumnEr
     return numbers.to_numpy()
 
 
-def _numbers(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
+def numbers(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
     """int64 [n] where all are whole numbers, else float64 [n]."""
     for kind in (pl.Int64, pl.Float64):
         numbers = table[column].cast(kind, strict=False)
@@ -166,8 +169,12 @@ def _numbers(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
     )
 
 
-def _n_items(named: int, rows: Mapping[str, int], path: Path) -> int:
-    """The number of items, from the largest item id plus one and the rows of each feature file."""
+def count_items(named: int, rows: Mapping[str, int], path: Path) -> int:
+    """The number of items, from the largest item id plus one and the rows of each feature file.
+
+    Raises:
+        FeatureShapeError: fewer rows than items, or files with different numbers of rows.
+    """
     for file, count in rows.items():
         if count < named or count != next(iter(rows.values())):
             other = f"{path} names {named:,} items" if count < named else f"{next(iter(rows))} has another number"
@@ -183,11 +190,11 @@ def _n_items(named: int, rows: Mapping[str, int], path: Path) -> int:
     return n_items
 
 
-def _labels(path: Path, column: str, size: int) -> list[str]:
-    """dense id -> raw label, from the column beside ``column``."""
-    table = _read_table(path, "the mapping from raw to dense ids", (column,))
+def read_labels(path: Path, column: str, size: int) -> list[str]:
+    """dense id -> raw label, from the column beside ``column``; raises MissingFileError, ColumnError, IdError."""
+    table = read_table(path, "the mapping from raw to dense ids", (column,))
     label = next(name for name in table.columns if name not in (LINE, column))
-    ids = _integers(table, column, path, IdError)
+    ids = integers(table, column, path, IdError)
     if len(ids) != size or not np.array_equal(np.sort(ids), np.arange(size)):
         raise IdError(
             f"{path} maps {len(ids):,} ids; expected each id from 0 to {size - 1:,} once in column {column!r}."

@@ -1,0 +1,158 @@
+"""Which catalogue a command is about: a folder in any layout, the word of a known dataset, or arguments of train.py."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from recmm.data.arrays import load_array
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
+from recmm.data.formats import read_matrices
+from recmm.data.formats.canonical import MANIFEST
+from recmm.datamodules.base import MultimodalDataModule
+from recmm.datamodules.folders import CanonicalFolder, MMRecFolder
+from recmm.errors import ConfigError, DataError
+from recmm.ingest.options import Layout
+
+MATRICES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}  # or with something before these names
+LABELS = ("u_id_mapping.csv", "i_id_mapping.csv")
+MODALITIES = {
+    "visual": ("image", "img", "visual", "vision"),
+    "textual": ("text", "txt"),
+    "acoustic": ("audio", "acoustic"),
+}
+
+
+class MatricesFolder(MultimodalDataModule):
+    """A folder of pickled matrices; ``splits`` and ``features`` name its files."""
+
+    def __init__(self, *, folder: str, splits: Mapping[str, str], features: Mapping[str, str]) -> None:
+        super().__init__()
+        self.folder = folder
+        self.splits = splits
+        self.features = features
+
+    def load(self) -> MultimodalDataset:
+        folder = Path(self.folder)
+        split = Split("given", "as given by the matrices")
+        return read_matrices(folder, name=folder.name, split=split, features=self.features, splits=self.splits)
+
+
+def catalogue(
+    target: Sequence[str], layout: Layout | None, interactions: str | None, features: Sequence[str]
+) -> MultimodalDataModule:
+    """The datamodule that the arguments of a command mean; nothing but file headers has been read.
+
+    Args:
+        target: one folder, one word such as tiktok_va, or arguments of train.py such as dataset=tiktok_va.
+        layout: of the folder; None to find out.
+        interactions: file name of the table, for the layout mmrec.
+        features: ``modality=file`` each; none to take every matrix that is there.
+    Raises:
+        ConfigError: no such folder or dataset, or a layout that cannot be told.
+    """
+    folder = Path(target[0])
+    if len(target) == 1 and "=" not in target[0] and folder.is_dir():
+        return _of_folder(folder, layout, interactions, features)
+    if layout is not None or interactions is not None or features:
+        raise ConfigError(f"--layout, --interactions and --feature belong to a folder, but {target[0]!r} is none.")
+    return _of_arguments(target)
+
+
+def _of_arguments(target: Sequence[str]) -> MultimodalDataModule:
+    from recmm.experiment.build import build  # Hydra is not loaded for a folder
+    from recmm.experiment.check import check_arguments
+    from recmm.experiment.constructors import suggestion
+    from recmm.experiment.launch import config_folder
+
+    folder = config_folder()
+    known = sorted(path.stem for path in (folder / "dataset").glob("*.yaml"))
+    first, *others = target
+    if "=" not in first:
+        if first not in known:
+            raise ConfigError(f"There is no folder {first} and no dataset of that name{suggestion(first, known)}")
+        first = f"dataset={first}"
+    logging.getLogger("recmm").setLevel(logging.WARNING)
+    (cfg,) = check_arguments([first, *others], folder)
+    datamodule: MultimodalDataModule = build(cfg.dataset)
+    return datamodule
+
+
+def _of_folder(
+    folder: Path, layout: Layout | None, interactions: str | None, given: Sequence[str]
+) -> MultimodalDataModule:
+    layout = layout or _layout(folder)
+    if layout is Layout.canonical:
+        if interactions or given:
+            raise ConfigError("--interactions and --feature name files of other layouts; a manifest names its own.")
+        return CanonicalFolder(folder=str(folder))
+    features = _named_features(given) or _features(folder)
+    if layout is Layout.matrices:
+        if interactions:
+            raise ConfigError("--interactions names the table of the layout mmrec; matrices are found by their names.")
+        return MatricesFolder(folder=str(folder), splits=_matrices(folder), features=features)
+    labels = LABELS if all((folder / name).is_file() for name in LABELS) else None
+    return MMRecFolder(
+        folder=str(folder), interactions=interactions or _table(folder), features=features, labels=labels
+    )
+
+
+def _layout(folder: Path) -> Layout:
+    if (folder / MANIFEST).is_file():
+        return Layout.canonical
+    found = [
+        layout
+        for layout, pattern in ((Layout.mmrec, "*.inter"), (Layout.matrices, f"*{MATRICES['train']}"))
+        if any(folder.glob(pattern))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(f"{folder} has files of two layouts: choose one with --layout mmrec or --layout matrices.")
+    raise ConfigError(
+        f"{folder} holds neither {MANIFEST} (recmm's own layout), nor an .inter table (mmrec), nor {MATRICES['train']} "
+        "(matrices): give another folder, or name the layout with --layout."
+    )
+
+
+def _table(folder: Path) -> str:
+    tables = sorted(path.name for path in folder.glob("*.inter"))
+    if len(tables) != 1:
+        told = f"{len(tables)} .inter tables ({', '.join(tables)})" if tables else "no .inter table"
+        raise ConfigError(f"{folder} holds {told}: name the one with --interactions FILE.")
+    return tables[0]
+
+
+def _matrices(folder: Path) -> dict[str, str]:
+    """The files of the three splits, all with the same words before their usual names."""
+    starts = sorted(path.name.removesuffix(MATRICES["train"]) for path in folder.glob(f"*{MATRICES['train']}"))
+    start = starts[0] if starts else ""
+    return {part: f"{start}{MATRICES[part]}" for part in SPLITS}
+
+
+def _named_features(given: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if wrong := [text for text, (modality, _, file) in zip(given, pairs, strict=True) if not (modality and file)]:
+        raise ConfigError(f"--feature {wrong[0]}: expected modality=file, such as visual=image_feat.npy.")
+    return {modality: file for modality, _, file in pairs}
+
+
+def _features(folder: Path) -> dict[str, str]:
+    """Modality -> file, of every .npy file with two dimensions or none that can be read; named by its first word."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob("*.npy")):
+        try:
+            array: np.ndarray | None = load_array(path, "a matrix of features")
+        except DataError:
+            array = None  # to be reported when it is read
+        if array is None or array.ndim == 2:
+            found[_modality(path.stem)] = path.name
+    return found
+
+
+def _modality(stem: str) -> str:
+    for modality, words in MODALITIES.items():
+        if stem.lower().startswith(words):
+            return modality
+    return stem
