@@ -1,0 +1,132 @@
+"""The raw content of the items: each one's text or file, from a table or from files named by item."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from recmm.data.paths import require_file
+from recmm.errors import ColumnError, ConfigError, DataError, IdError
+from recmm.ingest.encoders.catalogue import RAW_COLUMN
+
+RAW = "raw.parquet"  # of a canonical folder: item (raw label), text, image, audio
+ID = "item"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What there is to encode.
+
+    Attributes:
+        entries: one per item, by dense id: its text, or the path of its file; None where the source names nothing.
+        source: where that comes from, in words.
+        unknown: how many rows or files of the source belong to no item.
+    """
+
+    entries: list[str | None]
+    source: str
+    unknown: int
+
+
+def raw_content(
+    items: list[str],
+    folder: Path,
+    modality: str,
+    *,
+    table: Path | None,
+    id_column: str,
+    column: str | None,
+    files: Path | None,
+) -> Content:
+    """The content of ``items`` (raw labels, by dense id), joined by label.
+
+    Args:
+        folder: the canonical folder; its raw.parquet is the table unless another is given.
+        column: None for the one of raw.parquet: text, image or audio.
+        files: what paths are relative to; None for the table's folder. Without a table, files there named by item.
+
+    Raises:
+        ConfigError: nothing says where the content is.
+        MissingFileError, ColumnError, IdError: the table is not there, lacks a column, or names an item twice.
+        DataError: two files for one item.
+    """
+    wanted = column or RAW_COLUMN[modality]
+    if table is None and (column is not None or files is None or _has(folder / RAW, wanted)):
+        table, id_column = folder / RAW, ID
+        if not table.is_file():
+            raise ConfigError(
+                f"{folder} holds no {RAW}, so it must be said where the raw content is: --table FILE --id-column NAME "
+                "--column NAME"
+                + ("." if modality == "textual" else ", or --files FOLDER with one file per item, named by its label.")
+            )
+    if files is not None and not files.is_dir():
+        raise ConfigError(f"--files {files} is not a folder.")
+    if table is None:
+        assert files is not None
+        return _by_name(items, files)
+    found = _read(table, id_column, wanted)
+    joined = pl.DataFrame({ID: items}, schema={ID: pl.String}).join(found, on=ID, how="left", maintain_order="left")
+    entries: list[str | None] = joined["content"].to_list()
+    if modality != "textual":
+        base = files or table.parent
+        entries = [None if not path else os.path.join(base, path) for path in entries]
+    unknown = len(found) - int(found[ID].is_in(pl.Series(items, dtype=pl.String).implode()).sum())
+    return Content(entries, f"column {wanted!r} of {table}", unknown)
+
+
+def _by_name(items: list[str], files: Path) -> Content:
+    """Files called <raw label>.<anything>, not looked for in folders below."""
+    dense = {label: place for place, label in enumerate(items)}
+    entries: list[str | None] = [None] * len(items)
+    unknown = 0
+    for entry in sorted(os.scandir(files), key=lambda entry: entry.name):
+        if not entry.is_file() or entry.name.startswith("."):
+            continue
+        place = dense.get(os.path.splitext(entry.name)[0])
+        if place is None:
+            unknown += 1
+        elif entries[place] is not None:
+            raise DataError(f"{entries[place]} and {entry.path} are both named by item {items[place]}; expected one.")
+        else:
+            entries[place] = entry.path
+    return Content(entries, f"the files of {files}, named by item", unknown)
+
+
+def _has(raw: Path, column: str) -> bool:
+    """Whether raw.parquet is there and holds anything in this column."""
+    return raw.is_file() and not _read(raw, ID, column)["content"].is_null().all()
+
+
+def _read(path: Path, id_column: str, column: str) -> pl.DataFrame:
+    """The columns item and content of a CSV, TSV (tabs, quotes without meaning) or Parquet table, both as text."""
+    require_file(path, "the table of raw content")
+    try:
+        if path.suffix == ".parquet":
+            table = pl.read_parquet(path)
+        else:
+            tabs = path.suffix in (".tsv", ".txt")
+            separator, quote = ("\t", None) if tabs else (",", '"')
+            table = pl.read_csv(path, separator=separator, quote_char=quote, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ColumnError(
+            f"{path} is not readable as a table in UTF-8 (.parquet, .csv with commas, .tsv with tabs): {reason}."
+        ) from error
+    for name, option in ((id_column, "--id-column"), (column, "--column")):
+        if name not in table.columns:
+            raise ColumnError(
+                f"{path} has the columns {', '.join(table.columns)}; there is no {name!r}. Name the right one with "
+                f"{option}."
+            )
+        kind = table.schema[name]
+        if not (kind in (pl.String, pl.Null) or (name == id_column and kind.is_integer())):
+            raise ColumnError(f"{path}: column {name!r} is of type {kind}; expected text.")
+    found = table.select(pl.col(id_column).cast(pl.String).alias(ID), pl.col(column).cast(pl.String).alias("content"))
+    repeated = found.filter(pl.col(ID).is_not_null() & pl.col(ID).is_duplicated())
+    if len(repeated):
+        raise IdError(
+            f"{path}: {len(repeated):,} rows share their {id_column!r} with another, for example {repeated[ID][0]!r}; "
+            "expected one row per item."
+        )
+    return found.filter(pl.col(ID).is_not_null())
