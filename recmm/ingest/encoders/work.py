@@ -82,9 +82,9 @@ class Work:
         return np.lib.format.open_memmap(features, "r+"), np.lib.format.open_memmap(state, "r+")
 
     def note(self, reasons: dict[int, str]) -> None:
-        """Add to the reasons."""
+        """Add to the reasons; each line starts anew, should a kill have cut the last one short."""
         with (self.folder / "reasons.jsonl").open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps([item, reason]) + "\n" for item, reason in reasons.items())
+            file.writelines("\n" + json.dumps([item, reason]) for item, reason in reasons.items())
 
     def reasons(self) -> dict[int, str]:
         """All that were noted; a line that a kill cut short belongs to a batch that was done again."""
