@@ -82,10 +82,10 @@ def encode(
     )
     settings = _settings(choice, encoder)
     digest = work_digest(settings, dataset.item_ids, content.entries, files=modality is not Modality.TEXTUAL)
-    work = Work(out.with_name(f".{out.name}.{modality}.{digest[:16]}.encoding"), dataset.n_items)
     typer.echo(f"{encoder} on {place}, from {content.source} ...", err=True)
+    model = choice.load(encoder, place)
+    work = Work(out.with_name(f".{out.name}.{modality}.{digest[:16]}.encoding"), dataset.n_items)
     with work.lock:
-        model = choice.load(encoder, place)
         found = encode_items(content.entries, model, work, batch_size=batch_size, watch=_watch)
         about = {"modality": str(modality), "dim": model.dim, "source": content.source, "device": place, **settings}
         write(dataset, folder, out, modality, found, about)

@@ -187,13 +187,13 @@ def test_what_is_asked_for_wrongly_is_refused_before_anything_is_made(
         encode(*options, "minilm", "--out", tmp_path / "out")
     with pytest.raises(ConfigError, match=r"exists already"):
         encode(*options, "minilm-offline", "--out", folder)
-    with pytest.raises(DataError, match=r"None of the 40 items could be encoded, most because: nothing named"):
+    with pytest.raises(DataError, match=r"names nothing for any of the 40 items, which are called 'i0'"):
         encode(*options, "minilm-offline", "--out", tmp_path / "out")
     assert encode(*options, "minilm-offline").exit_code == 2
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match=r"finds no CUDA device"):
             encode(*options, "minilm-offline", "--out", tmp_path / "out", "--device", "cuda")
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bare"]
 
 
 def test_the_help_shows_the_table_of_encoders_and_loads_no_library() -> None:

@@ -64,7 +64,7 @@ def raw_content(
         raise ConfigError(f"--files {files} is not a folder.")
     if table is None:
         assert files is not None
-        return _by_name(items, files)
+        return _not_empty(_by_name(items, files), items)
     found = _read(table, id_column, wanted)
     joined = pl.DataFrame({ID: items}, schema={ID: pl.String}).join(found, on=ID, how="left", maintain_order="left")
     entries: list[str | None] = joined["content"].to_list()
@@ -72,7 +72,16 @@ def raw_content(
         base = files or table.parent
         entries = [None if not path else os.path.join(base, path) for path in entries]
     unknown = len(found) - int(found[ID].is_in(pl.Series(items, dtype=pl.String).implode()).sum())
-    return Content(entries, f"column {wanted!r} of {table}", unknown)
+    return _not_empty(Content(entries, f"column {wanted!r} of {table}", unknown), items)
+
+
+def _not_empty(content: Content, items: list[str]) -> Content:
+    if all(entry is None for entry in content.entries):
+        raise DataError(
+            f"{content.source} names nothing for any of the {len(items):,} items, which are called {items[0]!r} and "
+            f"the like; {content.unknown:,} rows or files belong to no item. Name the right column, table or folder."
+        )
+    return content
 
 
 def _by_name(items: list[str], files: Path) -> Content:

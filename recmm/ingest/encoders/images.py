@@ -2,12 +2,14 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from recmm.errors import ConfigError
 from recmm.ingest.encoders.base import Encoder, Unusable, from_hub, library
 
 OFFLINE = "efficientnet-lite0-offline"
@@ -101,6 +103,9 @@ def _prepare_lite0(image: Any) -> Tensor:
 def _timm(name: str, device: str) -> Encoder:
     timm = library("timm", name, "encode")
     model_name = TIMM_NAMES.get(name, name.removeprefix("timm/"))
+    if not timm.is_model(model_name):
+        near = get_close_matches(model_name, timm.list_models(), 3)
+        raise ConfigError(f"--encoder {name}: timm has no such model" + (f"; near: {', '.join(near)}." if near else "."))
     options = {} if name in PROJECTED else {"num_classes": 0}  # 0 leaves the classifier out
     model = from_hub(
         lambda: timm.create_model(model_name, pretrained=True, **options), f"timm's {model_name}", "timm", OFFLINE

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -139,7 +140,11 @@ def encode_items(
     observed = np.array(state == DONE)
     noted = work.reasons()
     found = Encoded(features, observed, {int(item): noted[int(item)] for item in np.flatnonzero(~observed)})
-    _check(found, entries)
+    try:
+        _check(found, entries)
+    except DataError:
+        shutil.rmtree(work.folder, ignore_errors=True)  # nothing in it is worth going on from
+        raise
     return found
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from recmm.errors import ConfigError
 from recmm.ingest.encoders.base import Encoder, Unusable
 from recmm.ingest.encoders.images import load, read_image
 
@@ -120,3 +121,9 @@ def test_timms_networks_have_the_dimension_that_is_said(
     assert encoder.dim == TIMM_DIMS[name]
     stripes("blue").save(tmp_path / "a.png")
     assert encoder.encode([encoder.read(str(tmp_path / "a.png"))] * 2).shape == (2, encoder.dim)
+
+
+def test_a_model_that_timm_does_not_have_is_refused() -> None:
+    pytest.importorskip("timm", reason="the extra [encode] is not installed")
+    with pytest.raises(ConfigError, match=r"timm has no such model; near: .*convnext_tiny"):
+        load("timm/convnext_tyni", "cpu")
