@@ -11,9 +11,10 @@ LEAST = 3  # one with fewer than this holds out nothing, so that everybody has s
 def random_per_user(users: np.ndarray, *, seed: int) -> np.ndarray:
     """int8 [n], 0 train, 1 validation, 2 test, of each interaction.
 
-    Fewer than 10 interactions of a user: one to validation and one to test. Otherwise a fifth, rounded down, is held out,
-    half of that, rounded down, for validation and the rest for test. MMRec's released Baby and Sports have exactly
-    these numbers for every user. A user with one or two interactions, whom a 5-core does not have, keeps them for training.
+    Fewer than 10 interactions of a user: one to validation and one to test. Otherwise a fifth, rounded down, is held
+    out, half of that, rounded down, for validation and the rest for test. MMRec's released Baby and Sports have exactly
+    these numbers for every user. A user with one or two interactions, whom a 5-core does not have, keeps them for
+    training.
 
     The same for the same seed and the same sequence of users. A random number belongs to each row, so another order
     of the rows is another draw: bring them into an order that does not depend on the file, such as by user and item.
