@@ -113,13 +113,18 @@ def main() -> None:
         command = [sys.executable, "-m", "recmm", "data", "import", str(folder), "--from", "amazon", "--out"]
         subprocess.run([*command, str(folder / "out")], check=True, env=os.environ, stdout=sys.stderr)
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (
-            1024**3 if sys.platform == "darwin" else 1024**2
-        )
-        print(
-            "| reviews | items | reviews + metadata + images (GB) | seconds | peak memory (GB) |\n|---|---|---|---|---|"
-        )
-        print(f"| {arguments.interactions:,} | {arguments.items:,} | {sizes} | {seconds:.0f} | {peak:.2f} |")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        peak = used.ru_maxrss / (1024**3 if sys.platform == "darwin" else 1024**2)
+        cells = {
+            "reviews": f"{arguments.interactions:,}",
+            "items": f"{arguments.items:,}",
+            "reviews + metadata + images (GB)": sizes,
+            "seconds": f"{seconds:.0f}",
+            "of a core": f"{used.ru_utime + used.ru_stime:.0f}",
+            "peak memory (GB)": f"{peak:.2f}",
+        }
+        for row in (cells, ["---"] * len(cells), cells.values()):
+            print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":

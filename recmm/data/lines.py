@@ -4,9 +4,10 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rich.console import Console
 from rich.progress import wrap_file
@@ -16,6 +17,15 @@ from recmm.errors import DataError
 
 LONGEST = 1 << 20  # bytes of a line; the longest of the public Amazon files have some 100,000
 GZIP = b"\x1f\x8b"
+
+
+@contextmanager
+def watched(file: BinaryIO, path: Path) -> Iterator[BinaryIO]:
+    """``file``, opened from ``path``, under a bar on stderr that shows how much of it has been read."""
+    console = Console(stderr=True)
+    options = {"console": console, "transient": True, "disable": not console.is_terminal}
+    with wrap_file(file, total=path.stat().st_size, description=path.name, **options) as reader:
+        yield reader
 
 
 def lines(path: Path, role: str) -> Iterator[tuple[int, bytes]]:
@@ -32,11 +42,8 @@ def lines(path: Path, role: str) -> Iterator[tuple[int, bytes]]:
         packed = raw.read(len(GZIP)) == GZIP
         raw.seek(0)
         number = 0
-        console = Console(stderr=True)
-        with wrap_file(
-            raw, total=path.stat().st_size, description=path.name, console=console, transient=True
-        ) as watched:
-            stream: Any = gzip.GzipFile(fileobj=watched) if packed else watched
+        with watched(raw, path) as plain:
+            stream: Any = gzip.GzipFile(fileobj=plain) if packed else plain
             try:
                 for line in iter(partial(io.BufferedReader(stream, 1 << 18).readline, LONGEST + 1), b""):
                     number += 1

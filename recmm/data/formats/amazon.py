@@ -140,7 +140,7 @@ def _records(path: Path, role: str, wanted: dict[str, int] | None = None) -> Ite
             if first and first[3].decode(errors="replace") not in wanted:
                 continue
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode())  # bytes would be searched for their encoding first
         except (ValueError, RecursionError):
             record = _literal(line, path, number)
         if not isinstance(record, dict):

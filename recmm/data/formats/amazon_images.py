@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from rich.console import Console
-from rich.progress import wrap_file
 
+from recmm.data.lines import watched
 from recmm.data.paths import require_file
 from recmm.data.row_file import RowFile
 from recmm.errors import FeatureShapeError, TruncatedFileError
@@ -59,7 +58,6 @@ def _blocks(path: Path) -> Iterator[np.ndarray]:
             f"ASIN and {DIM:,} float32) and {size % ROW.itemsize:,} more; expected whole rows. Copy or download it "
             "again."
         )
-    console = Console(stderr=True)
-    with path.open("rb") as raw, wrap_file(raw, size, description=path.name, console=console, transient=True) as file:
+    with path.open("rb") as raw, watched(raw, path) as file:
         while block := file.read(BLOCK * ROW.itemsize):
             yield np.frombuffer(block, ROW)
