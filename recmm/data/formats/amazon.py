@@ -47,10 +47,11 @@ def read_reviews(path: Path) -> RawInteractions:
             raise ColumnError(
                 f"{path}, line {number}: the record has no {error}; expected reviewerID, asin and unixReviewTime."
             ) from error
-        if not (type(user) is type(item) is str and user and item and type(time) is int and abs(time) < 1 << 62):
+        labelled = type(user) is type(item) is str and user and item and user.isascii() and item.isascii()
+        if not (labelled and type(time) is int and abs(time) < 1 << 62):
             raise IdError(
                 f"{path}, line {number}: reviewerID {str(user)[:40]!r}, asin {str(item)[:40]!r} and unixReviewTime "
-                f"{str(time)[:40]!r}; expected two texts that are not empty and a whole number of seconds."
+                f"{str(time)[:40]!r}; expected two labels in ASCII and a whole number of seconds."
             )
         user_codes.append(users.setdefault(user, len(users)))
         item_codes.append(items.setdefault(item, len(items)))

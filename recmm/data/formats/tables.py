@@ -139,7 +139,7 @@ def times(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
         ColumnError: an entry that is neither, with its row.
     """
     values = table[column]
-    if values.dtype == pl.String and values.cast(pl.Float64, strict=False).null_count():
+    if values.dtype == pl.String and values.cast(pl.Float64, strict=False).is_null().all():
         dates = values.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
         if dates.null_count():
             raise ColumnError(
