@@ -23,8 +23,14 @@ GZIP = b"\x1f\x8b"
 def watched(file: BinaryIO, path: Path) -> Iterator[BinaryIO]:
     """``file``, opened from ``path``, under a bar on stderr that shows how much of it has been read."""
     console = Console(stderr=True)
-    options = {"console": console, "transient": True, "disable": not console.is_terminal}
-    with wrap_file(file, total=path.stat().st_size, description=path.name, **options) as reader:
+    with wrap_file(
+        file,
+        path.stat().st_size,
+        description=path.name,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as reader:
         yield reader
 
 

@@ -108,7 +108,11 @@ def import_(
     item: Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=TABLES)] = None,
     timestamp: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Numbers, or dates and times in ISO 8601.", rich_help_panel=TABLES),
+        typer.Option(
+            metavar="COLUMN",
+            help="Numbers, or dates and times in ISO 8601; `none`: go without.",
+            rich_help_panel=TABLES,
+        ),
     ] = None,
     rating: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Read for --min-rating only.", rich_help_panel=TABLES)

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recmm.data.raw import RawInteractions
@@ -59,6 +59,7 @@ def test_nothing_is_left_of_the_core() -> None:
         raw(FALLING).core(2)
 
 
+@settings(deadline=None)
 @given(st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1), st.integers(1, 4))
 def test_the_core_is_what_removing_one_by_one_leaves(pairs: set[tuple[int, int]], k: int) -> None:
     left = set(pairs)
@@ -85,6 +86,7 @@ def test_items_without_interaction_follow_in_their_own_order() -> None:
     assert dense.item_labels.to_list() == ["i2", "i7", "new", "i0"]
 
 
+@settings(deadline=None)
 @given(st.permutations(range(12)), st.integers(0, 3))
 def test_the_random_split_does_not_depend_on_the_order_of_rows(order: list[int], seed: int) -> None:
     pairs = [(row % 3, row // 3) for row in range(12)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recmm.data.dataset import Split
@@ -39,6 +39,7 @@ def test_nothing_to_split() -> None:
     assert len(random_per_user(np.empty(0, np.int64), seed=0)) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), max_size=80), st.integers(0, 5))
 def test_each_user_is_split_alone_and_the_seed_decides(users: list[int], seed: int) -> None:
     column = np.array(users, np.int64)

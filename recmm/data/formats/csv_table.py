@@ -21,7 +21,10 @@ PARTS = {  # what the column of a given split may hold, in any case
 
 @dataclass(frozen=True)
 class InteractionColumns:
-    """Names of the columns of a table of interactions; None where the name is to be found out."""
+    """Names of the columns of a table of interactions; None where the name is to be found out.
+
+    A timestamp named ``none`` is not looked for.
+    """
 
     user: str | None = None
     item: str | None = None
@@ -55,7 +58,7 @@ def read_interactions(
         "rating": min_rating is not None,
         "split": given_split,
     }
-    needed = required | {"timestamp": True}
+    needed = required | {"timestamp": given.timestamp != "none"}
     column = {
         field.name: tables.find_column(
             names,

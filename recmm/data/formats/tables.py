@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recmm.data.parquet import try_parquet
 from recmm.data.paths import require_file
 from recmm.errors import ColumnError, IdError
 
 ROW = "row\tnumber"  # column with a row's place in the file; not a name that anybody gives
 SEPARATORS = "\t,;|"
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 NAMES: Mapping[str, tuple[str, ...]] = {  # what a column may be called, without case, blanks and underscores
     "user": ("user", "userid", "uid", "reviewerid", "customerid", "visitorid"),
     "item": ("item", "itemid", "iid", "asin", "parentasin", "productid", "movieid", "videoid", "recipeid"),
@@ -28,17 +30,15 @@ def column_names(path: Path, role: str) -> list[str]:
         ColumnError: not readable; compressed as a whole; a name twice.
     """
     if _is_parquet(require_file(path, role)):
-        try:
-            return pl.scan_parquet(path).collect_schema().names()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise _unreadable(path, error) from error
+        try_parquet(path)
+        return pl.scan_parquet(path).collect_schema().names()
     with path.open("rb") as file:
         first = file.readline(1 << 20)
     if first.startswith((b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")):
         raise ColumnError(f"{path} is compressed. Unpack it first, or keep the table as Parquet.")
     try:
         return pl.read_csv(path, separator=_separator(path), infer_schema=False, n_rows=0).columns
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         raise _unreadable(path, error) from error
 
 
@@ -84,7 +84,7 @@ def read_columns(path: Path, columns: Iterable[str | None]) -> pl.DataFrame:
             if parquet
             else pl.read_csv(path, separator=_separator(path), infer_schema=False, columns=wanted)
         ).select(wanted)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         raise _unreadable(path, error) from error
     filled = table.select(~pl.all_horizontal(pl.all().is_null())).to_series()
     return table.with_row_index(ROW, offset=1 if parquet else 2).filter(filled)
@@ -144,11 +144,11 @@ def times(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
         if dates.null_count():
             raise ColumnError(
                 f"{path}: column {column!r} holds {_first(table, column, dates.is_null())}; expected numbers, or dates "
-                "and times such as 2014-07-23 or 2014-07-23T10:00:00."
+                "and times such as 2014-07-23 or 2014-07-23T10:00:00. To go without: --timestamp none."
             )
         return dates.dt.epoch("s").to_numpy()
-    if values.dtype.is_temporal() and not values.null_count():
-        return values.cast(pl.Datetime("us")).dt.epoch("s").to_numpy()
+    if isinstance(values.dtype, pl.Date | pl.Datetime) and not values.null_count():
+        return values.dt.epoch("s").to_numpy()
     return numbers(table, column, path)
 
 
@@ -189,6 +189,6 @@ def _first(table: pl.DataFrame, column: str, bad: pl.Series) -> str:
     return f"{table[column][place]!r} in line {table[ROW][place]}"
 
 
-def _unreadable(path: Path, error: Exception) -> ColumnError:
+def _unreadable(path: Path, error: BaseException) -> ColumnError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return ColumnError(f"{path} is not readable as a table (CSV or TSV in UTF-8, or Parquet): {reason}.")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recmm.data.formats.amazon import assemble_text, read_reviews, read_texts
@@ -104,6 +104,7 @@ def test_a_file_without_reviews(path: Path) -> None:
         read_reviews(path)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 @example(b'{"reviewerID": "\\ud800", "asin": "B", "unixReviewTime": 1}')
 def test_any_bytes_are_data_or_a_data_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:

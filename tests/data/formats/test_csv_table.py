@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recmm.data.formats.csv_table import InteractionColumns, read_interactions, read_items, read_labels
-from recmm.errors import ColumnError, IdError, MissingFileError
+from recmm.errors import ColumnError, DataError, IdError, MissingFileError
 
 TABLE = "user_id,movieId,rating,timestamp\nann,7,5,30\nbob,7,2.5,10\nann,x,4,20\n"
 
@@ -79,6 +81,26 @@ def test_a_given_split(path: Path) -> None:
     assert parts.tolist() == [0, 1, 2]
 
 
+def test_a_column_of_times_that_nobody_can_read_can_be_left_out(path: Path) -> None:
+    path.write_text('user,item,date\na,b,"07 23, 2013"\n')
+    with pytest.raises(ColumnError, match="--timestamp none"):
+        read_interactions(path)
+    assert read_interactions(path, InteractionColumns(timestamp="none")).timestamps is None
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_data_or_a_data_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, header: bool
+) -> None:
+    path = tmp_path_factory.mktemp("bytes") / "ratings.csv"
+    path.write_bytes((b"user,item,timestamp,rating\n" if header else b"") + content)
+    try:
+        read_interactions(path, min_rating=2)
+    except DataError as error:
+        assert "ratings.csv" in str(error)
+
+
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
@@ -117,7 +139,7 @@ def test_another_encoding_and_compression(path: Path) -> None:
     with pytest.raises(ColumnError, match="is compressed"):
         read_interactions(path)
     path.write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(ColumnError, match="not readable as a table"):
+    with pytest.raises(ColumnError, match="not a readable Parquet file"):
         read_interactions(path)
     with pytest.raises(MissingFileError):
         read_interactions(path.with_name("absent.csv"))
