@@ -6,6 +6,8 @@ users.parquet            user: raw label, row = dense id
 items.parquet            item: raw label, row = dense id
 features/<modality>.npy  float32 or float16 [n_items, D_m]
 observed.npy             bool [n_items, M], columns in the order of the manifest's modalities
+raw.parquet              may be absent, and no run reads it: item (raw label), text, image, audio (paths as the source
+                         names them), all text, null where unknown; row = dense id. What features can be made from.
 """
 
 import hashlib
@@ -26,6 +28,7 @@ from recmm.errors import ColumnError, DataError, DigestError, FeatureShapeError,
 
 FORMAT = "recmm canonical"
 MANIFEST = "manifest.json"
+RAW, RAW_COLUMNS = "raw.parquet", ("item", "text", "image", "audio")
 FILE_NAME = re.compile(r"\w[\w.-]*")  # a modality names a file: no separators, not hidden
 KEYS = {
     "format_version": int,
@@ -46,32 +49,51 @@ def write_canonical(dataset: MultimodalDataset, folder: Path) -> None:
     Raises:
         DataError: ``folder`` exists and is not empty; a modality whose name cannot be a file name.
     """
-    for modality in dataset.modalities:
-        _check_name(modality, f"the dataset {dataset.name!r}")
     with atomic_folder(Path(folder)) as new:
-        _interaction_table(dataset).write_parquet(new / "interactions.parquet")
-        pl.DataFrame({"user": dataset.user_ids}, schema={"user": pl.String}).write_parquet(new / "users.parquet")
-        pl.DataFrame({"item": dataset.item_ids}, schema={"item": pl.String}).write_parquet(new / "items.parquet")
-        (new / "features").mkdir()
-        for modality, values, observed in dataset.features.columns():
-            copy = np.lib.format.open_memmap(new / _feature_file(modality), "w+", values.dtype, values.shape)
-            for start, block in visible_chunks(values, observed):
-                copy[start : start + len(block)] = block
-            copy.flush()
-        np.save(new / "observed.npy", dataset.features.observed, allow_pickle=False)
-        files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
-        manifest = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "name": dataset.name,
-            "split": {"name": dataset.split.name, "recipe": dataset.split.recipe},
-            "n_users": dataset.n_users,
-            "n_items": dataset.n_items,
-            "interactions": {part: len(pairs) for part, pairs in dataset.splits.items()},
-            "modalities": list(dataset.modalities),
-            "files": {file: {"bytes": (new / file).stat().st_size, "sha256": _sha256(new / file)} for file in files},
-        }
-        (new / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        fill_canonical(dataset, new)
+
+
+def fill_canonical(dataset: MultimodalDataset, new: Path, *, raw: pl.DataFrame | None = None) -> None:
+    """Write all parts of ``dataset`` into the folder ``new``, which is to be moved to its place when it is whole.
+
+    A feature file that lies there already is not written again: it is the one that ``dataset`` was read from, with
+    zeros in the rows that are not observed. So a matrix that does not fit into memory is written once.
+
+    Args:
+        raw: the table ``raw.parquet``, see above; None if there is nothing to make features from.
+
+    Raises:
+        DataError: a modality whose name cannot be a file name.
+    """
+    for modality in dataset.modalities:
+        check_modality_name(modality, f"the dataset {dataset.name!r}")
+    _interaction_table(dataset).write_parquet(new / "interactions.parquet")
+    pl.DataFrame({"user": dataset.user_ids}, schema={"user": pl.String}).write_parquet(new / "users.parquet")
+    pl.DataFrame({"item": dataset.item_ids}, schema={"item": pl.String}).write_parquet(new / "items.parquet")
+    if raw is not None:
+        raw.write_parquet(new / RAW)
+    (new / "features").mkdir(exist_ok=True)
+    for modality, values, observed in dataset.features.columns():
+        if (new / feature_file(modality)).exists():
+            continue
+        copy = np.lib.format.open_memmap(new / feature_file(modality), "w+", values.dtype, values.shape)
+        for start, block in visible_chunks(values, observed):
+            copy[start : start + len(block)] = block
+        copy.flush()
+    np.save(new / "observed.npy", dataset.features.observed, allow_pickle=False)
+    files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "name": dataset.name,
+        "split": {"name": dataset.split.name, "recipe": dataset.split.recipe},
+        "n_users": dataset.n_users,
+        "n_items": dataset.n_items,
+        "interactions": {part: len(pairs) for part, pairs in dataset.splits.items()},
+        "modalities": list(dataset.modalities),
+        "files": {file: {"bytes": (new / file).stat().st_size, "sha256": _sha256(new / file)} for file in files},
+    }
+    (new / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> MultimodalDataset:
@@ -96,7 +118,7 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         raise DataError(f"{folder} has no modality {unknown[0]!r}. It has: {', '.join(has) or 'none'}.")
     _refuse_repeated(chosen, "dataset.modalities")
     tables = ("interactions.parquet", "users.parquet", "items.parquet")
-    for file in (*tables, "observed.npy", *map(_feature_file, chosen)):
+    for file in (*tables, "observed.npy", *map(feature_file, chosen)):
         _verify(folder, file, manifest)
     interactions, users, items = (folder / table for table in tables)
     observed = load_array(folder / "observed.npy", "which entries the data has")
@@ -114,8 +136,8 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         test=columns["test"],
         n_users=manifest["n_users"],
         n_items=manifest["n_items"],
-        features={m: load_features(folder / _feature_file(m), f"the features of {m!r}") for m in chosen},
-        feature_sources={m: str(folder / _feature_file(m)) for m in chosen},
+        features={m: load_features(folder / feature_file(m), f"the features of {m!r}") for m in chosen},
+        feature_sources={m: str(folder / feature_file(m)) for m in chosen},
         observed=np.array(observed[:, [has.index(m) for m in chosen]]),
         user_ids=_label_column(users, "user"),
         item_ids=_label_column(items, "item"),
@@ -207,7 +229,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     if sorted(split) != ["name", "recipe"] or not all(isinstance(text, str) for text in split.values()):
         raise DataError(f"{path}: key 'split' is {split}; expected text under 'name' and 'recipe'.")
     for modality in manifest["modalities"]:
-        _check_name(modality, str(path))
+        check_modality_name(modality, str(path))
     _refuse_repeated(manifest["modalities"], f"{path}: key 'modalities'")
     return manifest
 
@@ -224,7 +246,12 @@ def _verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
         )
 
 
-def _check_name(modality: Any, source: str) -> None:
+def check_modality_name(modality: Any, source: str) -> None:
+    """Refuse a modality whose name cannot be that of a file.
+
+    Raises:
+        DataError: naming the ``source`` of the name.
+    """
     if not isinstance(modality, str) or not FILE_NAME.fullmatch(modality):
         raise DataError(
             f"{source}: the modality {modality!r} cannot name a file; expected letters, digits, '_', '-', '.'."
@@ -236,7 +263,8 @@ def _refuse_repeated(modalities: Sequence[str], source: str) -> None:
         raise DataError(f"{source} names a modality twice: {', '.join(modalities)}; expected each once.")
 
 
-def _feature_file(modality: str) -> str:
+def feature_file(modality: str) -> str:
+    """Where a modality's features lie, relative to the canonical folder."""
     return f"features/{modality}.npy"
 
 
