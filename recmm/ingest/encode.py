@@ -38,7 +38,9 @@ def encode(
         Path | None,
         typer.Option(help="CSV, TSV or Parquet with the raw content; FOLDER's raw.parquet if not given."),
     ] = None,
-    id_column: Annotated[str, typer.Option(help="The table's column with the items' raw labels.")] = "item",
+    id_column: Annotated[
+        str | None, typer.Option(help="The table's column with the items' raw labels; found by its name if not given.")
+    ] = None,
     column: Annotated[
         str | None,
         typer.Option(help="The table's column with texts or paths; text, image or audio if not given."),
@@ -62,8 +64,8 @@ def encode(
 
     recmm data encode mine_text --modality visual --encoder vgg16 --files photos --out mine_both
 
-    recmm data encode mine --modality textual --encoder bert-base-uncased --table items.csv --id-column asin
-    --column title --out mine_bert
+    recmm data encode mine --modality textual --encoder bert-base-uncased --table items.csv --column
+    title --out mine_bert
 
     [bold]Encoders[/bold]
     """

@@ -65,7 +65,7 @@ def test_text_and_pictures_one_after_the_other(
     )
     first = encode(folder, "--modality", "textual", "--encoder", "minilm-offline", "--out", tmp_path / "text")
     assert "textual, 384-d, 5 of 40 items." in first.output
-    assert "34: nothing named" in first.output
+    assert "35: nothing named" in first.output
     options = ("--modality", "visual", "--encoder", "efficientnet-lite0-offline", "--files", photos)
     encode(tmp_path / "text", *options, "--out", tmp_path / "both")
 
@@ -86,7 +86,7 @@ def test_text_and_pictures_one_after_the_other(
     assert "truncated" in lines[0][2]
     assert lines[1] == ("3", "i3", "there is no such file")
     assert lines[2] == ("4", "i4", "nothing named")
-    assert report(tmp_path / "both" / "encode_textual.csv")[1] == ("5", "i5", "the text is empty")
+    assert report(tmp_path / "both" / "encode_textual.csv")[1] == ("5", "i5", "nothing named")
     about = json.loads((tmp_path / "both" / "encode_visual.json").read_text(encoding="utf-8"))
     assert (about["encoder"], about["dim"], about["observed"]) == ("efficientnet-lite0-offline", 1280, 2)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "the work folders are gone"

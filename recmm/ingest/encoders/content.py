@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
-from recmm.data.paths import require_file
-from recmm.errors import ColumnError, ConfigError, DataError, IdError
+from recmm.data.formats import tables
+from recmm.data.formats.canonical import RAW
+from recmm.errors import ConfigError, DataError, IdError
 from recmm.ingest.encoders.catalogue import RAW_COLUMN
 
-RAW = "raw.parquet"  # of a canonical folder: item (raw label), text, image, audio
-ID = "item"
+ITEM = "item"  # the column of raw labels in raw.parquet, and here
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def raw_content(
     modality: str,
     *,
     table: Path | None,
-    id_column: str,
+    id_column: str | None,
     column: str | None,
     files: Path | None,
 ) -> Content:
@@ -43,6 +43,7 @@ def raw_content(
 
     Args:
         folder: the canonical folder; its raw.parquet is the table unless another is given.
+        id_column: None to find it by its name.
         column: None for the one of raw.parquet: text, image or audio.
         files: what paths are relative to; None for the table's folder. Without a table, files there named by item.
 
@@ -53,7 +54,7 @@ def raw_content(
     """
     wanted = column or RAW_COLUMN[modality]
     if table is None and (column is not None or files is None or _has(folder / RAW, wanted)):
-        table, id_column = folder / RAW, ID
+        table, id_column = folder / RAW, ITEM
         if not table.is_file():
             raise ConfigError(
                 f"{folder} holds no {RAW}, so it must be said where the raw content is: --table FILE --id-column NAME "
@@ -66,12 +67,14 @@ def raw_content(
         assert files is not None
         return _not_empty(_by_name(items, files), items)
     found = _read(table, id_column, wanted)
-    joined = pl.DataFrame({ID: items}, schema={ID: pl.String}).join(found, on=ID, how="left", maintain_order="left")
+    joined = pl.DataFrame({ITEM: items}, schema={ITEM: pl.String}).join(
+        found, on=ITEM, how="left", maintain_order="left"
+    )
     entries: list[str | None] = joined["content"].to_list()
     if modality != "textual":
         base = files or table.parent
         entries = [None if not path else os.path.join(base, path) for path in entries]
-    unknown = len(found) - int(found[ID].is_in(pl.Series(items, dtype=pl.String).implode()).sum())
+    unknown = len(found) - int(found[ITEM].is_in(pl.Series(items, dtype=pl.String).implode()).sum())
     return _not_empty(Content(entries, f"column {wanted!r} of {table}", unknown), items)
 
 
@@ -104,38 +107,22 @@ def _by_name(items: list[str], files: Path) -> Content:
 
 def _has(raw: Path, column: str) -> bool:
     """Whether raw.parquet is there and holds anything in this column."""
-    return raw.is_file() and not _read(raw, ID, column)["content"].is_null().all()
+    return raw.is_file() and not _read(raw, ITEM, column)["content"].is_null().all()
 
 
-def _read(path: Path, id_column: str, column: str) -> pl.DataFrame:
-    """The columns item and content of a CSV, TSV (tabs, quotes without meaning) or Parquet table, both as text."""
-    require_file(path, "the table of raw content")
-    try:
-        if path.suffix == ".parquet":
-            table = pl.read_parquet(path)
-        else:
-            tabs = path.suffix in (".tsv", ".txt")
-            separator, quote = ("\t", None) if tabs else (",", '"')
-            table = pl.read_csv(path, separator=separator, quote_char=quote, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ColumnError(
-            f"{path} is not readable as a table in UTF-8 (.parquet, .csv with commas, .tsv with tabs): {reason}."
-        ) from error
-    for name, option in ((id_column, "--id-column"), (column, "--column")):
-        if name not in table.columns:
-            raise ColumnError(
-                f"{path} has the columns {', '.join(table.columns)}; there is no {name!r}. Name the right one with "
-                f"{option}."
-            )
-        kind = table.schema[name]
-        if not (kind in (pl.String, pl.Null) or (name == id_column and kind.is_integer())):
-            raise ColumnError(f"{path}: column {name!r} is of type {kind}; expected text.")
-    found = table.select(pl.col(id_column).cast(pl.String).alias(ID), pl.col(column).cast(pl.String).alias("content"))
-    repeated = found.filter(pl.col(ID).is_not_null() & pl.col(ID).is_duplicated())
-    if len(repeated):
+def _read(path: Path, id_column: str | None, column: str) -> pl.DataFrame:
+    """The columns item and content of a table, both as text; nothing but blanks is null."""
+    names = tables.column_names(path, "the table of raw content")
+    item = tables.find_column(names, "item", path, option="--id-column", given=id_column)
+    assert item is not None  # required
+    tables.find_column(names, "item", path, option="--column", given=column)
+    table = tables.read_columns(path, [item, column])
+    labels = tables.labels(table, item, path)
+    repeated = ~labels.is_first_distinct()
+    if repeated.any():
+        row = int(repeated.arg_max() or 0)
         raise IdError(
-            f"{path}: {len(repeated):,} rows share their {id_column!r} with another, for example {repeated[ID][0]!r}; "
-            "expected one row per item."
+            f"{path}: {repeated.sum():,} rows name an item for a second time, the first is {labels[row]!r} in line "
+            f"{table[tables.ROW][row]}; expected one row for each item."
         )
-    return found.filter(pl.col(ID).is_not_null())
+    return pl.DataFrame({ITEM: labels, "content": tables.texts(table, column, path)})

@@ -105,7 +105,9 @@ def _timm(name: str, device: str) -> Encoder:
     model_name = TIMM_NAMES.get(name, name.removeprefix("timm/"))
     if not timm.is_model(model_name):
         near = get_close_matches(model_name, timm.list_models(), 3)
-        raise ConfigError(f"--encoder {name}: timm has no such model" + (f"; near: {', '.join(near)}." if near else "."))
+        raise ConfigError(
+            f"--encoder {name}: timm has no such model" + (f"; near: {', '.join(near)}." if near else ".")
+        )
     options = {} if name in PROJECTED else {"num_classes": 0}  # 0 leaves the classifier out
     model = from_hub(
         lambda: timm.create_model(model_name, pretrained=True, **options), f"timm's {model_name}", "timm", OFFLINE

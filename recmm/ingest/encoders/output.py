@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import typer
 
 from recmm.data.atomic import atomic_folder
 from recmm.data.dataset import ItemFeatures, MultimodalDataset
-from recmm.data.formats import write_canonical
-from recmm.ingest.encoders.content import RAW
+from recmm.data.formats.canonical import RAW, fill_canonical
 from recmm.ingest.encoders.work import Encoded
 
 
@@ -26,10 +26,10 @@ def write(
     values = dataset.features.values | {modality: found.values}
     features = ItemFeatures(values, np.column_stack(list(columns.values())))
     with atomic_folder(out) as new:
-        write_canonical(replace(dataset, features=features), new)
-        for carried in (folder / RAW, *sorted(folder.glob("encode_*.*"))):
-            if carried.is_file():
-                shutil.copyfile(carried, new / carried.name)
+        raw = pl.read_parquet(folder / RAW) if (folder / RAW).is_file() else None
+        fill_canonical(replace(dataset, features=features), new, raw=raw)
+        for carried in sorted(folder.glob("encode_*.*")):
+            shutil.copyfile(carried, new / carried.name)
         report = io.StringIO()
         lines = csv.writer(report, lineterminator="\n")
         lines.writerow(("id", "item", "reason"))

@@ -12,7 +12,7 @@ ITEMS = [f"i{dense}" for dense in range(40)]
 
 
 def content(folder: Path, modality: str = "textual", items: list[str] = ITEMS, **options: object) -> Content:
-    given = {"table": None, "id_column": "item", "column": None, "files": None} | options
+    given = {"table": None, "id_column": None, "column": None, "files": None} | options
     return raw_content(items, folder, modality, **given)  # type: ignore[arg-type]
 
 
@@ -26,12 +26,12 @@ def test_the_folders_own_raw_content_is_taken(folder: Path, write_raw: Callable[
 def test_a_table_is_joined_by_label_whatever_its_order(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text('asin,title\nzz,stranger\ni2,"two, too"\ni0,null\ni1,\n', encoding="utf-8")
-    found = content(folder, table=table, id_column="asin", column="title", items=["i0", "i1", "i2", "i3"])
+    found = content(folder, table=table, column="title", items=["i0", "i1", "i2", "i3"])
     assert found.entries == ["null", None, "two, too", None]
     assert found.unknown == 1
     tabs = tmp_path / "t.tsv"
-    tabs.write_text('item\ttext\ni1\t27" screen\n', encoding="utf-8")
-    assert content(folder, table=tabs).entries[:2] == [None, '27" screen']
+    tabs.write_text("item\ttext\ni1\t27 inch\n", encoding="utf-8")
+    assert content(folder, table=tabs).entries[:2] == [None, "27 inch"]
 
 
 def test_files_named_by_item_need_no_table(folder: Path, tmp_path: Path) -> None:
@@ -57,17 +57,19 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path, write_raw: Callable
     with pytest.raises(MissingFileError, match=r"absent\.csv"):
         content(folder, table=tmp_path / "absent.csv")
     table = tmp_path / "t.csv"
-    for text, column, message in (
-        ("asin,title\n", "text", r"has the columns asin, title; there is no 'item'. .*--id-column"),
-        ("item,title\n", "text", r"there is no 'text'. .*--column"),
+    for text, options, message in (
+        ("asin,title\n", {}, r"has the columns asin, title; there is no 'text' \(--column\)"),
+        ("asin,text\n", {"id_column": "id"}, r"there is no 'id' \(--id-column\)"),
+        ("name,text\n", {}, r"Name the column of the item with --id-column"),
     ):
         table.write_text(text, encoding="utf-8")
         with pytest.raises(ColumnError, match=message):
-            content(folder, table=table, column=column)
+            content(folder, table=table, **options)
     table.write_text("item,text\ni1,a\ni2,b\ni1,c\n", encoding="utf-8")
-    with pytest.raises(IdError, match=r"2 rows share their 'item' with another, for example 'i1'"):
+    with pytest.raises(IdError, match=r"1 rows name an item for a second time, the first is 'i1' in line 4"):
         content(folder, table=table)
-    for name in ("t.csv", "t.parquet"):
-        (tmp_path / name).write_bytes(b"item,text\ni1,\xff\xfe\n")
-        with pytest.raises(ColumnError, match=r"is not readable as a table"):
-            content(folder, table=tmp_path / name)
+    table.write_text("item,text\nX1,a\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"names nothing for any of the 40 items.*'i0'.*1 rows or files belong to no item"
+    ):
+        content(folder, table=table)
