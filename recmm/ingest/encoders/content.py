@@ -48,11 +48,13 @@ def raw_content(
         files: what paths are relative to; None for the table's folder. Without a table, files there named by item.
 
     Raises:
-        ConfigError: nothing says where the content is.
+        ConfigError: nothing says where the content is; ``files`` for texts.
         MissingFileError, ColumnError, IdError: the table is not there, lacks a column, or names an item twice.
         DataError: two files for one item.
     """
     wanted = column or RAW_COLUMN[modality]
+    if modality == "textual" and files is not None:
+        raise ConfigError("--files is for pictures and sounds; texts stand in a table (--table).")
     if table is None and (column is not None or files is None or _has(folder / RAW, wanted)):
         table, id_column = folder / RAW, ITEM
         if not table.is_file():

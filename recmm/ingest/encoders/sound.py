@@ -12,6 +12,7 @@ from recmm.ingest.encoders.base import TIMEOUT, Encoder, Unusable, library, no_w
 OFFLINE = "logmel-stats"
 BUNDLES = {"wav2vec2-base": "WAV2VEC2_BASE", "hubert-base": "HUBERT_BASE"}
 RATE = 16_000  # Hz, of all encoders here
+RATES = range(1000, 192_001)  # Hz, of files: resampling takes memory in proportion to an odd rate
 SECONDS = 60  # of each file at most, from its beginning
 WINDOW, HOP = 400, 160  # samples: 25 and 10 ms, as usual in speech and in torchaudio's models
 MELS = 64
@@ -42,7 +43,8 @@ def read_sound(path: str) -> Tensor:
     """The first minute of a file (WAV, FLAC, OGG, MP3) at 16 kHz, the mean of its channels: float32 [T] within ±1.
 
     Raises:
-        Unusable: absent, not readable, shorter than one window, or with values that are not finite.
+        Unusable: absent, not readable, shorter than one window, of a strange rate, or with values that are not
+            finite.
     """
     import soundfile
     from scipy.signal import resample_poly
@@ -50,6 +52,8 @@ def read_sound(path: str) -> Tensor:
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
+            if rate not in RATES:
+                raise Unusable(f"a sampling rate of {rate:,} Hz, not of 1 to 192 kHz")
             samples = file.read(SECONDS * rate, dtype="float32", always_2d=True)
     except FileNotFoundError as error:
         raise Unusable("there is no such file") from error

@@ -169,6 +169,8 @@ def _read(encoder: Encoder, entry: str | None) -> Any:
         return encoder.read(entry or "")
     except Unusable as reason:
         return reason
+    except Exception as error:  # one strange file must not end the work on a million others
+        return Unusable(f"it cannot be prepared ({type(error).__name__}: {error})")
 
 
 def _rows(encoder: Encoder, batch: np.ndarray, read: list[Any]) -> tuple[dict[int, np.ndarray], dict[int, str]]:

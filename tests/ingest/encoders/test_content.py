@@ -52,6 +52,8 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path, write_raw: Callable
         content(folder)
     with pytest.raises(ConfigError, match=r"or --files FOLDER"):
         content(folder, "visual")
+    with pytest.raises(ConfigError, match="--files is for pictures and sounds"):
+        content(folder, files=tmp_path)
     with pytest.raises(ConfigError, match="is not a folder"):
         content(folder, "visual", files=tmp_path / "absent")
     with pytest.raises(MissingFileError, match=r"absent\.csv"):

@@ -49,6 +49,12 @@ def test_like_pictures_get_like_vectors(encoder: Encoder, tmp_path: Path) -> Non
     np.testing.assert_allclose(alone, rows, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 2)])
+def test_pictures_of_any_shape_are_encoded(encoder: Encoder, tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, "green").save(tmp_path / "a.png")
+    assert np.isfinite(encoder.encode([encoder.read(str(tmp_path / "a.png"))])).all()
+
+
 def test_the_weights_know_imagenet(encoder: Encoder) -> None:
     """The classifier on top of the same features: a drawn traffic light's class is no accident."""
     image = Image.new("RGB", (224, 224), "skyblue")

@@ -23,6 +23,8 @@ class Lengths:
     def read(self, entry: str) -> str:
         if entry == "torn":
             raise Unusable("the page is torn")
+        if entry == "odd":
+            raise ZeroDivisionError("no width")
         return entry
 
     def encode(self, inputs: Sequence[Any]) -> np.ndarray:
@@ -41,8 +43,8 @@ def run(entries: list[str | None], folder: Path, *, encoder: Lengths | None = No
 
 
 def test_every_item_is_encoded_or_missing_with_a_reason(tmp_path: Path) -> None:
-    found = run(["a", None, "nan", "bb", "torn", "zero", "flat", "c"], tmp_path)
-    np.testing.assert_array_equal(found.observed, [1, 0, 0, 1, 0, 0, 0, 1])
+    found = run(["a", None, "nan", "bb", "torn", "zero", "flat", "c", "odd"], tmp_path)
+    np.testing.assert_array_equal(found.observed, [1, 0, 0, 1, 0, 0, 0, 1, 0])
     np.testing.assert_array_equal(found.values[found.observed], [[1, 97], [2, 98], [1, 99]])
     np.testing.assert_array_equal(found.values[~found.observed], 0)
     assert found.reasons == {
@@ -51,6 +53,7 @@ def test_every_item_is_encoded_or_missing_with_a_reason(tmp_path: Path) -> None:
         4: "the page is torn",
         5: "the encoder's output is constant (0 throughout)",
         6: "the encoder's output is constant (3 throughout)",
+        8: "it cannot be prepared (ZeroDivisionError: no width)",
     }
 
 
