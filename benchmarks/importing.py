@@ -36,7 +36,7 @@ META = (
 
 
 def words(random: np.random.Generator) -> str:
-    """A megabyte of made words, which packs about as well as English."""
+    """About a megabyte of made words, some of them frequent."""
     letters = np.frombuffer(b"etaoinshrdlucmfwypvbgkjqxz", "S1")
     weights = 1 / np.arange(1, len(letters) + 1)
     lexicon = [

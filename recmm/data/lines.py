@@ -1,13 +1,11 @@
 """Lines of large text files, gzip or plain: streamed, of bounded length, under a progress bar."""
 
 import gzip
-import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from rich.console import Console
 from rich.progress import wrap_file
@@ -15,7 +13,8 @@ from rich.progress import wrap_file
 from recmm.data.paths import require_file
 from recmm.errors import DataError
 
-LONGEST = 1 << 20  # bytes of a line; the longest of the public Amazon files have some 100,000
+LONGEST = 1 << 20  # bytes of a line, up to a block more
+BLOCK = 1 << 18  # bytes read at a time
 GZIP = b"\x1f\x8b"
 
 
@@ -35,7 +34,7 @@ def watched(file: BinaryIO, path: Path) -> Iterator[BinaryIO]:
 
 
 def lines(path: Path, role: str) -> Iterator[tuple[int, bytes]]:
-    """Number, from 1, and content of each line that is not blank; memory is that of one line.
+    """Number, from 1, and content of each line that is not blank, without its end; memory is a block and a line.
 
     Args:
         role: what the file holds, for errors and the bar, which shows how much of the file is read.
@@ -44,24 +43,36 @@ def lines(path: Path, role: str) -> Iterator[tuple[int, bytes]]:
         MissingFileError: there is no such file.
         DataError: a gzip stream that ends early or is damaged; a line longer than 1 MiB.
     """
+    number, rest = 0, b""
+    for block in _blocks(path, role):
+        *whole, rest = (rest + block).split(b"\n")
+        for line in whole:
+            number += 1
+            if line and not line.isspace():
+                yield number, line
+        if len(rest) > LONGEST:
+            raise DataError(
+                f"{path}, line {number + 1}: longer than {LONGEST:,} bytes; expected one record per line. Is it the "
+                "right file?"
+            )
+    if rest and not rest.isspace():
+        yield number + 1, rest
+
+
+def _blocks(path: Path, role: str) -> Iterator[bytes]:
+    """The content, unpacked, in pieces of ``BLOCK`` bytes."""
     with require_file(path, role).open("rb") as raw:
         packed = raw.read(len(GZIP)) == GZIP
         raw.seek(0)
-        number = 0
         with watched(raw, path) as plain:
-            stream: Any = gzip.GzipFile(fileobj=plain) if packed else plain
+            stream = gzip.GzipFile(fileobj=plain) if packed else plain
+            done = 0
             try:
-                for line in iter(partial(io.BufferedReader(stream, 1 << 18).readline, LONGEST + 1), b""):
-                    number += 1
-                    if len(line) > LONGEST:
-                        raise DataError(
-                            f"{path}, line {number}: longer than {LONGEST:,} bytes; expected one record per line. "
-                            "Is it the right file?"
-                        )
-                    if not line.isspace():
-                        yield number, line
+                while block := stream.read(BLOCK):
+                    done += len(block)
+                    yield block
             except (EOFError, OSError, zlib.error) as error:
                 raise DataError(
-                    f"{path} cannot be read after line {number:,}: its gzip stream is damaged or ends early ({error}). "
-                    "Copy or download it again."
+                    f"{path} cannot be read beyond {done:,} bytes of text: its gzip stream is damaged or ends early "
+                    f"({error}). Copy or download it again."
                 ) from error

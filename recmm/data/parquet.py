@@ -16,7 +16,7 @@ with contextlib.suppress(ImportError, OSError, ValueError):  # not there on Wind
     resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]), int(sys.argv[2])))
 import polars
 try:
-    polars.read_parquet(sys.argv[1])
+    polars.read_parquet(sys.argv[1], glob=False)
 except (Exception, polars.exceptions.PanicException) as error:
     sys.exit((str(error).splitlines() or [type(error).__name__])[0])
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from recmm.data.atomic import atomic_folder
@@ -58,7 +59,9 @@ def convert(layout: str, source: Path, out: Path, *, name: str | None, given: Ma
         with Console(stderr=True).status(f"Checking, writing and digesting {out}"):
             fill_canonical(made.dataset, new, raw=made.raw)
     Console().print(summary(made))
-    Console().print(f"{out}: train with `dataset=canonical dataset.folder={out}`", soft_wrap=True, highlight=False)
+    Console().print(
+        f"{out}: train with `dataset=canonical dataset.folder={out}`", soft_wrap=True, highlight=False, markup=False
+    )
 
 
 def summary(made: Imported) -> Table:
@@ -66,7 +69,7 @@ def summary(made: Imported) -> Table:
     dataset = made.dataset
     sizes = dataset.statistics()
     n_pairs = sum(len(pairs) for pairs in dataset.splits.values())
-    table = Table(title=f"{dataset.name}, split {dataset.split.name}", show_header=False)
+    table = Table(title=escape(f"{dataset.name}, split {dataset.split.name}"), show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for what, number in sizes.items():
@@ -100,7 +103,7 @@ def _place(layout: str, source: Path, given: Mapping[str, Any]) -> tuple[Path, d
     if source.is_dir():
         return source, dict(given)
     if not source.exists():
-        raise MissingFileError(f"{source} does not exist: name the folder with the files.")
+        raise MissingFileError(f"{source} does not exist: name the folder with the files, or for csv the table.")
     if layout != "csv" or "interactions" in given:
         raise ConfigError(f"{source} is a file: name its folder, and the file with the option for it.")
     return source.parent, {**given, "interactions": source.name}

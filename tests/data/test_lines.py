@@ -10,7 +10,7 @@ from recmm.data.lines import lines
 from recmm.errors import DataError, MissingFileError
 
 TEXT = b"one\n\n  \ntwo\r\nthree"
-NUMBERED = [(1, b"one\n"), (4, b"two\r\n"), (5, b"three")]
+NUMBERED = [(1, b"one"), (4, b"two\r"), (5, b"three")]
 
 
 @pytest.fixture
@@ -29,6 +29,13 @@ def test_several_gzip_members_are_one_file(path: Path) -> None:
     assert list(lines(path, "x")) == NUMBERED
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_lines_that_span_blocks(path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(module, "BLOCK", size)
+    path.write_bytes(gzip.compress(TEXT + b"\n"))
+    assert list(lines(path, "x")) == NUMBERED
+
+
 def test_nothing(path: Path) -> None:
     path.write_bytes(b"")
     assert list(lines(path, "x")) == []
@@ -39,10 +46,10 @@ def test_a_truncated_stream_is_an_error_that_says_how_far_it_went(path: Path) ->
     path.write_bytes(content[: len(content) // 2])
     found = 0
     with pytest.raises(
-        DataError, match=r"some.json.gz cannot be read after line [\d,]+: its gzip stream .* ends early"
+        DataError, match=r"some.json.gz cannot be read beyond [\d,]+ bytes of text: its gzip stream .* ends early"
     ):
         for found, line in lines(path, "x"):
-            assert line == b"%d line\n" % (found - 1)
+            assert line == b"%d line" % (found - 1)
     assert 0 < found < 200_000
 
 

@@ -31,13 +31,13 @@ def column_names(path: Path, role: str) -> list[str]:
     """
     if _is_parquet(require_file(path, role)):
         try_parquet(path)
-        return pl.scan_parquet(path).collect_schema().names()
+        return pl.scan_parquet(path, glob=False).collect_schema().names()
     with path.open("rb") as file:
         first = file.readline(1 << 20)
     if first.startswith((b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")):
         raise ColumnError(f"{path} is compressed. Unpack it first, or keep the table as Parquet.")
     try:
-        return pl.read_csv(path, separator=_separator(path), infer_schema=False, n_rows=0).columns
+        return pl.read_csv(path, separator=_separator(path), infer_schema=False, n_rows=0, glob=False).columns
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
 
@@ -80,9 +80,9 @@ def read_columns(path: Path, columns: Iterable[str | None]) -> pl.DataFrame:
     parquet = _is_parquet(path)
     try:
         table = (
-            pl.read_parquet(path, columns=wanted)
+            pl.read_parquet(path, columns=wanted, glob=False)
             if parquet
-            else pl.read_csv(path, separator=_separator(path), infer_schema=False, columns=wanted)
+            else pl.read_csv(path, separator=_separator(path), infer_schema=False, columns=wanted, glob=False)
         ).select(wanted)
     except UNREADABLE as error:
         raise _unreadable(path, error) from error

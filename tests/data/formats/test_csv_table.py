@@ -53,6 +53,17 @@ def test_reads_parquet(path: Path) -> None:
     assert np.diff(raw.timestamps).tolist() == [86_400]
 
 
+def test_a_name_is_not_a_pattern(path: Path) -> None:
+    path.write_text("user,item\na,b\n")
+    with pytest.raises(MissingFileError):
+        read_interactions(path.with_name("rat*.csv"))
+    for name in ("rat*.csv", "[1].csv", "~?.csv"):
+        path.with_name(name).write_text("user,item\nc,d\n")
+        assert read_interactions(path.with_name(name)).user_labels.to_list() == ["c"]
+        pl.DataFrame({"user": ["e"], "item": ["f"]}).write_parquet(path.with_name(name))
+        assert read_interactions(path.with_name(name)).user_labels.to_list() == ["e"]
+
+
 def test_dates_without_a_time(path: Path) -> None:
     path.write_text("user,item,date\na,b,1970-01-02\n")
     times = read_interactions(path).timestamps
