@@ -80,6 +80,8 @@ def test_text_and_pictures_one_after_the_other(
     assert (tmp_path / "both" / "encode_textual.csv").read_text() == (
         tmp_path / "text" / "encode_textual.csv"
     ).read_text()
+    assert (tmp_path / "both" / "raw.parquet").read_bytes() == (folder / "raw.parquet").read_bytes()
+    assert "raw.parquet" in json.loads((tmp_path / "both" / "manifest.json").read_text(encoding="utf-8"))["files"]
     header, *lines = report(tmp_path / "both" / "encode_visual.csv")
     assert header == ("id", "item", "reason")
     assert lines[0][:2] == ("1", "i1")

@@ -55,20 +55,21 @@ def raw_content(
     wanted = column or RAW_COLUMN[modality]
     if modality == "textual" and files is not None:
         raise ConfigError("--files is for pictures and sounds; texts stand in a table (--table).")
-    if table is None and (column is not None or files is None or _has(folder / RAW, wanted)):
-        table, id_column = folder / RAW, ITEM
-        if not table.is_file():
-            raise ConfigError(
-                f"{folder} holds no {RAW}, so it must be said where the raw content is: --table FILE --id-column NAME "
-                "--column NAME"
-                + ("." if modality == "textual" else ", or --files FOLDER with one file per item, named by its label.")
-            )
     if files is not None and not files.is_dir():
         raise ConfigError(f"--files {files} is not a folder.")
     if table is None:
-        assert files is not None
-        return _not_empty(_by_name(items, files), items)
-    found = _read(table, id_column, wanted)
+        table, id_column = folder / RAW, ITEM
+        found = _read(table, id_column, wanted) if table.is_file() else None
+        if files is not None and column is None and (found is None or found["content"].is_null().all()):
+            return _not_empty(_by_name(items, files), items)
+    else:
+        found = _read(table, id_column, wanted)
+    if found is None:
+        raise ConfigError(
+            f"{folder} holds no {RAW}, so it must be said where the raw content is: --table FILE --id-column NAME "
+            "--column NAME"
+            + ("." if modality == "textual" else ", or --files FOLDER with one file per item, named by its label.")
+        )
     joined = pl.DataFrame({ITEM: items}, schema={ITEM: pl.String}).join(
         found, on=ITEM, how="left", maintain_order="left"
     )
@@ -105,11 +106,6 @@ def _by_name(items: list[str], files: Path) -> Content:
         else:
             entries[place] = entry.path
     return Content(entries, f"the files of {files}, named by item", unknown)
-
-
-def _has(raw: Path, column: str) -> bool:
-    """Whether raw.parquet is there and holds anything in this column."""
-    return raw.is_file() and not _read(raw, ITEM, column)["content"].is_null().all()
 
 
 def _read(path: Path, id_column: str | None, column: str) -> pl.DataFrame:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import typer
 
 from recmm.data.atomic import atomic_folder
@@ -26,8 +25,9 @@ def write(
     values = dataset.features.values | {modality: found.values}
     features = ItemFeatures(values, np.column_stack(list(columns.values())))
     with atomic_folder(out) as new:
-        raw = pl.read_parquet(folder / RAW) if (folder / RAW).is_file() else None
-        fill_canonical(replace(dataset, features=features), new, raw=raw)
+        if (folder / RAW).is_file():
+            shutil.copyfile(folder / RAW, new / RAW)
+        fill_canonical(replace(dataset, features=features), new)
         for carried in sorted(folder.glob("encode_*.*")):
             shutil.copyfile(carried, new / carried.name)
         report = io.StringIO()
