@@ -1,6 +1,7 @@
 """Feature matrices in .npy files: memory-mapped, never unpickled, and read in chunks."""
 
 import math
+import mmap
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,7 +143,18 @@ def visible_chunks(values: np.ndarray, visible: np.ndarray) -> Iterator[tuple[in
         shown = visible[start : start + rows]
         block = np.zeros((len(shown), values.shape[1]), values.dtype)
         block[shown] = values[start : start + rows][shown]
+        release_pages(values)
         yield start, block
+
+
+def release_pages(values: np.ndarray) -> None:
+    """Let go of what was read of a read-only memory map: the process does not grow to the size of the file.
+
+    The values stay readable; the system reads them anew, from its cache as a rule. Other arrays are left alone.
+    """
+    mapped = getattr(values, "_mmap", None)  # NumPy keeps it in views, too
+    if isinstance(values, np.memmap) and values.mode == "r" and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def check_finite(values: np.ndarray, observed: np.ndarray, source: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recmm.data import arrays
-from recmm.data.arrays import as_features, check_finite, load_array, load_features, visible_chunks
+from recmm.data.arrays import as_features, check_finite, load_array, load_features, read_only, visible_chunks
 from recmm.errors import (
     FeatureFileError,
     FeatureShapeError,
@@ -168,3 +168,14 @@ def test_non_finite_values_are_counted_over_all_chunks(monkeypatch: pytest.Monke
 def test_what_overflows_single_precision_is_not_finite() -> None:
     with pytest.raises(FeatureValueError, match="first row 1 "):
         check_finite(as_features(np.array([[1.0], [1e300]]), "text.npy"), np.ones(2, bool), "text.npy")
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not tell what is mapped")
+def test_a_matrix_that_was_read_in_chunks_does_not_stay_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.npy"
+    np.save(path, np.ones((1 << 14, 1 << 10), np.float32))
+    values = read_only(load_features(path, "x"))  # a view, as a dataset holds it
+    assert sum(float(block.sum()) for _, block in visible_chunks(values, np.ones(len(values), bool))) == 1 << 24
+    entry = Path("/proc/self/smaps").read_text().split(str(path))[1]
+    resident = next(int(line.split()[1]) for line in entry.splitlines() if line.startswith("Rss:"))
+    assert resident < 1024  # kB, of 65,536 in the file

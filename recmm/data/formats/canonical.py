@@ -6,6 +6,8 @@ users.parquet            user: raw label, row = dense id
 items.parquet            item: raw label, row = dense id
 features/<modality>.npy  float32 or float16 [n_items, D_m]
 observed.npy             bool [n_items, M], columns in the order of the manifest's modalities
+raw.parquet              may be absent, and no run reads it: item (raw label), text, image, audio (paths as the source
+                         names them), all text, null where unknown; row = dense id. What features can be made from.
 """
 
 import hashlib
@@ -29,6 +31,7 @@ from recmm.errors import ColumnError, DataError, DigestError, FeatureShapeError,
 
 FORMAT = "recmm canonical"
 MANIFEST = "manifest.json"
+RAW, RAW_COLUMNS = "raw.parquet", ("item", "text", "image", "audio")
 FILE_NAME = re.compile(r"\w[\w.-]{,99}")  # a modality names a file: no separators, not hidden
 MANIFEST_LIMIT = 1 << 24  # bytes
 # Beyond these a table is refused before it is unpacked. Interactions take more than a byte each, or a 30th of one where
@@ -55,32 +58,51 @@ def write_canonical(dataset: MultimodalDataset, folder: Path) -> None:
     Raises:
         DataError: ``folder`` exists and is not empty; a modality whose name cannot be a file name.
     """
-    for modality in dataset.modalities:
-        _check_name(modality, f"the dataset {dataset.name!r}")
     with atomic_folder(Path(folder)) as new:
-        _interaction_table(dataset).write_parquet(new / "interactions.parquet")
-        pl.DataFrame({"user": dataset.user_ids}, schema={"user": pl.String}).write_parquet(new / "users.parquet")
-        pl.DataFrame({"item": dataset.item_ids}, schema={"item": pl.String}).write_parquet(new / "items.parquet")
-        (new / "features").mkdir()
-        for modality, values, observed in dataset.features.columns():
-            copy = np.lib.format.open_memmap(new / feature_file(modality), "w+", values.dtype, values.shape)
-            for start, block in visible_chunks(values, observed):
-                copy[start : start + len(block)] = block
-            copy.flush()
-        np.save(new / "observed.npy", dataset.features.observed, allow_pickle=False)
-        files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
-        manifest = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "name": dataset.name,
-            "split": asdict(dataset.split),
-            "n_users": dataset.n_users,
-            "n_items": dataset.n_items,
-            "interactions": {part: len(pairs) for part, pairs in dataset.splits.items()},
-            "modalities": list(dataset.modalities),
-            "files": {file: {"bytes": (new / file).stat().st_size, "sha256": _sha256(new / file)} for file in files},
-        }
-        (new / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        fill_canonical(dataset, new)
+
+
+def fill_canonical(dataset: MultimodalDataset, new: Path, *, raw: pl.DataFrame | None = None) -> None:
+    """Write all parts of ``dataset`` into the folder ``new``, which is to be moved to its place when it is whole.
+
+    A feature file that lies there already is not written again: it is the one that ``dataset`` was read from, with
+    zeros in the rows that are not observed. So a matrix that does not fit into memory is written once.
+
+    Args:
+        raw: the table ``raw.parquet``, see above; None if there is nothing to make features from.
+
+    Raises:
+        DataError: a modality whose name cannot be a file name.
+    """
+    for modality in dataset.modalities:
+        check_modality_name(modality, f"the dataset {dataset.name!r}")
+    _interaction_table(dataset).write_parquet(new / "interactions.parquet")
+    pl.DataFrame({"user": dataset.user_ids}, schema={"user": pl.String}).write_parquet(new / "users.parquet")
+    pl.DataFrame({"item": dataset.item_ids}, schema={"item": pl.String}).write_parquet(new / "items.parquet")
+    if raw is not None:
+        raw.write_parquet(new / RAW)
+    (new / "features").mkdir(exist_ok=True)
+    for modality, values, observed in dataset.features.columns():
+        if (new / feature_file(modality)).exists():
+            continue
+        copy = np.lib.format.open_memmap(new / feature_file(modality), "w+", values.dtype, values.shape)
+        for start, block in visible_chunks(values, observed):
+            copy[start : start + len(block)] = block
+        copy.flush()
+    np.save(new / "observed.npy", dataset.features.observed, allow_pickle=False)
+    files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "name": dataset.name,
+        "split": asdict(dataset.split),
+        "n_users": dataset.n_users,
+        "n_items": dataset.n_items,
+        "interactions": {part: len(pairs) for part, pairs in dataset.splits.items()},
+        "modalities": list(dataset.modalities),
+        "files": {file: {"bytes": (new / file).stat().st_size, "sha256": _sha256(new / file)} for file in files},
+    }
+    (new / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> MultimodalDataset:
@@ -270,7 +292,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if text.encode(errors="replace").decode() != text:
             raise DataError(f"{path}: {shown_value(text)} is no valid text. Write the folder again.")
     for modality in manifest["modalities"]:
-        _check_name(modality, str(path))
+        check_modality_name(modality, str(path))
     _refuse_repeated(manifest["modalities"], f"{path}: key 'modalities'")
     return manifest
 
@@ -291,7 +313,12 @@ def verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
         )
 
 
-def _check_name(modality: Any, source: str) -> None:
+def check_modality_name(modality: Any, source: str) -> None:
+    """Refuse a modality whose name cannot be that of a file.
+
+    Raises:
+        DataError: naming the ``source`` of the name.
+    """
     if not isinstance(modality, str) or not FILE_NAME.fullmatch(modality):
         raise DataError(
             f"{source}: the modality {shown_value(modality)} cannot name a file; expected up to 100 letters, digits, "
@@ -305,7 +332,7 @@ def _refuse_repeated(modalities: Sequence[str], source: str) -> None:
 
 
 def feature_file(modality: str) -> str:
-    """Where a modality's features lie within a canonical folder."""
+    """Where a modality's features lie, relative to the canonical folder."""
     return f"features/{modality}.npy"
 
 

@@ -60,7 +60,7 @@ def read_mmrec(
     times = numbers(table, TIME, path) if TIME in table.columns else None
     arrays = {m: load_features(folder / file, f"the features of {m!r}") for m, file in features.items()}
     n_users = int(users.max(initial=-1)) + 1
-    n_items = count_items(
+    n_items = catalogue_size(
         int(items.max(initial=-1)) + 1, {str(folder / features[m]): len(a) for m, a in arrays.items()}, path
     )
     columns = {
@@ -169,7 +169,7 @@ def numbers(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
     )
 
 
-def count_items(named: int, rows: Mapping[str, int], path: Path) -> int:
+def catalogue_size(named: int, rows: Mapping[str, int], path: Path) -> int:
     """The number of items, from the largest item id plus one and the rows of each feature file.
 
     Raises:

@@ -1,0 +1,194 @@
+"""Tables in CSV, TSV or Parquet files: which column is which, and its values as text, numbers or times."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from recmm.data.parquet import try_parquet
+from recmm.data.paths import require_file
+from recmm.errors import ColumnError, IdError
+
+ROW = "row\tnumber"  # column with a row's place in the file; not a name that anybody gives
+SEPARATORS = "\t,;|"
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+NAMES: Mapping[str, tuple[str, ...]] = {  # what a column may be called, without case, blanks and underscores
+    "user": ("user", "userid", "uid", "reviewerid", "customerid", "visitorid"),
+    "item": ("item", "itemid", "iid", "asin", "parentasin", "productid", "movieid", "videoid", "recipeid"),
+    "timestamp": ("timestamp", "time", "unixreviewtime", "datetime", "date"),
+    "rating": ("rating", "overall", "score", "stars"),
+    "split": ("split", "xlabel"),
+}
+
+
+def column_names(path: Path, role: str) -> list[str]:
+    """The columns of a table, in order.
+
+    Raises:
+        MissingFileError: there is no such file.
+        ColumnError: not readable; compressed as a whole; a name twice.
+    """
+    if _is_parquet(require_file(path, role)):
+        try_parquet(path)
+        return pl.scan_parquet(path, glob=False).collect_schema().names()
+    with path.open("rb") as file:
+        first = file.readline(1 << 20)
+    if first.startswith((b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")):
+        raise ColumnError(f"{path} is compressed. Unpack it first, or keep the table as Parquet.")
+    try:
+        return pl.read_csv(path, separator=_separator(path), infer_schema=False, n_rows=0, glob=False).columns
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def find_column(
+    names: Sequence[str], what: str, path: Path, *, option: str, given: str | None = None, required: bool = True
+) -> str | None:
+    """The column that holds ``what`` (a key of ``NAMES``): the one ``given``, or the only one that is called so.
+
+    Raises:
+        ColumnError: there is no such column, or there are several; the message names the ``option`` that says which.
+    """
+    has = f"{path} has the columns {', '.join(names)}"
+    if given is not None:
+        if given not in names:
+            raise ColumnError(f"{has}; there is no {given!r} ({option}).")
+        return given
+    known = NAMES[what]
+    found = [name for name in names if _plain(name) in known]
+    if len(found) > 1:
+        raise ColumnError(f"{has}; both {found[0]!r} and {found[1]!r} may be the {what}. Name one with {option}.")
+    if not found and required:
+        raise ColumnError(
+            f"{has} in its first line; none is called {known[0]}, {known[1]} or the like. Name the column of the "
+            f"{what} with {option}, or add a first line with names."
+        )
+    return found[0] if found else None
+
+
+def read_columns(path: Path, columns: Iterable[str | None]) -> pl.DataFrame:
+    """These columns (``None`` and repetitions left out) and ``ROW``, without rows in which all of them are empty.
+
+    Those of a CSV or TSV are text. ``ROW`` is the line of the file as long as no quoted value spans several, for
+    Parquet the row from 1.
+
+    Raises:
+        ColumnError: not readable as a table in UTF-8.
+    """
+    wanted = list(dict.fromkeys(name for name in columns if name is not None))
+    parquet = _is_parquet(path)
+    try:
+        table = (
+            pl.read_parquet(path, columns=wanted, glob=False)
+            if parquet
+            else pl.read_csv(path, separator=_separator(path), infer_schema=False, columns=wanted, glob=False)
+        ).select(wanted)
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    filled = table.select(~pl.all_horizontal(pl.all().is_null())).to_series()
+    return table.with_row_index(ROW, offset=1 if parquet else 2).filter(filled)
+
+
+def labels(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
+    """Raw labels as text; integers become digits.
+
+    Raises:
+        ColumnError: of a type that is neither text nor integer.
+        IdError: an empty one, with its row.
+    """
+    values = table[column]
+    if not (values.dtype == pl.String or values.dtype.is_integer() or values.dtype in (pl.Categorical, pl.Enum)):
+        raise ColumnError(f"{path}: column {column!r} is of type {values.dtype}; expected text or integers as labels.")
+    texts = values.cast(pl.String)
+    empty = texts.is_null() | (texts == "")
+    if empty.any():
+        raise IdError(
+            f"{path}: {empty.sum():,} entries of column {column!r} are empty, the first in line "
+            f"{table[ROW][int(empty.arg_max() or 0)]}; expected a label in every row. Fill or remove them."
+        )
+    return texts
+
+
+def codes(texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
+    """int64 [n] places in the unique labels, and these, in the order in which they first occur."""
+    unique = texts.unique(maintain_order=True)
+    return texts.cast(pl.Enum(unique)).to_physical().cast(pl.Int64).to_numpy(), unique
+
+
+def numbers(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
+    """int64 [n] where all are whole numbers, else float64 [n].
+
+    Raises:
+        ColumnError: an entry that is no number, with its row.
+    """
+    values = table[column]
+    if not (values.dtype == pl.String or values.dtype.is_numeric()):
+        raise ColumnError(f"{path}: column {column!r} is of type {values.dtype}; expected numbers.")
+    for kind in (pl.Float64,) if values.dtype.is_float() else (pl.Int64, pl.Float64):
+        found = values.cast(kind, strict=False)
+        if not found.null_count():
+            return found.to_numpy()
+    raise ColumnError(f"{path}: column {column!r} holds {_first(table, column, found.is_null())}; expected numbers.")
+
+
+def times(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
+    """Timestamps: numbers as they are, dates and times (ISO 8601, without a zone taken as UTC) as seconds since 1970.
+
+    Raises:
+        ColumnError: an entry that is neither, with its row.
+    """
+    values = table[column]
+    if values.dtype == pl.String and values.cast(pl.Float64, strict=False).is_null().all():
+        dates = values.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+        if dates.null_count():
+            raise ColumnError(
+                f"{path}: column {column!r} holds {_first(table, column, dates.is_null())}; expected numbers, or dates "
+                "and times such as 2014-07-23 or 2014-07-23T10:00:00. To go without: --timestamp none."
+            )
+        return dates.dt.epoch("s").to_numpy()
+    if isinstance(values.dtype, pl.Date | pl.Datetime) and not values.null_count():
+        return values.dt.epoch("s").to_numpy()
+    return numbers(table, column, path)
+
+
+def texts(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
+    """Text without surrounding blanks; null where there is none.
+
+    Raises:
+        ColumnError: of another type.
+    """
+    values = table[column]
+    if values.dtype == pl.Null:
+        return values.cast(pl.String)
+    if values.dtype != pl.String:
+        raise ColumnError(f"{path}: column {column!r} is of type {values.dtype}; expected text.")
+    stripped = values.str.strip_chars()
+    return stripped.set(stripped == "", None)
+
+
+def _plain(name: str) -> str:
+    """A column's name without case, blanks, dashes, underscores and the type that RecBole writes behind a colon."""
+    return name.split(":", maxsplit=1)[0].lower().replace("_", "").replace(" ", "").replace("-", "")
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _separator(path: Path) -> str:
+    """The separator that occurs most often in the first line."""
+    with path.open("rb") as file:
+        header = file.readline(1 << 20).decode(errors="replace")
+    return max(SEPARATORS, key=header.count) if any(map(header.count, SEPARATORS)) else ","
+
+
+def _first(table: pl.DataFrame, column: str, bad: pl.Series) -> str:
+    place = int(bad.arg_max() or 0)
+    return f"{table[column][place]!r} in line {table[ROW][place]}"
+
+
+def _unreadable(path: Path, error: BaseException) -> ColumnError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return ColumnError(f"{path} is not readable as a table (CSV or TSV in UTF-8, or Parquet): {reason}.")
