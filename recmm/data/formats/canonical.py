@@ -188,7 +188,8 @@ def read_parquet(path: Path) -> pl.DataFrame:
     """The table of a Parquet file; raises ColumnError if it is none."""
     try:
         return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    # A damaged file can make Polars panic, which is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise ColumnError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}.") from error
 
 
