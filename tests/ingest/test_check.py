@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.formats import read_canonical, write_canonical
 from recmm.data.synthetic import synthetic
+from recmm.datamodules import CanonicalFolder
 from recmm.errors import DataError
+from recmm.ingest.checking import check_catalogue
 from recmm.ingest.command import app
 from recmm.ingest.findings import CODES
 
@@ -378,6 +380,20 @@ def test_a_split_drawn_by_time_does_not_leak_and_one_with_new_items_may(folder: 
     by_time = ["dataset=canonical", f"dataset.folder={folder}"]
     assert "temporal_leak" not in check(*by_time, "split=temporal_leave_one_out", code=0)
     assert "temporal_leak" not in check(*by_time, "split=item_cold_start", code=0)
+
+
+def test_no_damage_stops_the_check(good: Path, folder: Path) -> None:
+    """Whatever byte is changed and wherever a file is cut: findings, and an error unless it was in the manifest."""
+    random = np.random.default_rng(0)
+    for file in sorted(path.relative_to(good) for path in good.rglob("*") if path.is_file()):
+        whole = (good / file).read_bytes()
+        for place in random.integers(0, len(whole), 12).tolist():
+            changed = whole[:place] + bytes([whole[place] ^ (1 + place % 255)]) + whole[place + 1 :]
+            for damaged in (changed, whole[:place]):
+                (folder / file).write_bytes(damaged)
+                found = check_catalogue(CanonicalFolder(folder=str(folder))).findings
+                assert found.counts()["error"] or file.name == "manifest.json"
+        (folder / file).write_bytes(whole)
 
 
 def test_how_a_file_has_changed(folder: Path) -> None:

@@ -236,6 +236,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
         if rows > FREE_ROWS + ROWS_PER_BYTE * path.stat().st_size:
             raise DataError(f"{path} announces {rows:,} rows, too many for {path.stat().st_size:,} bytes: refused.")
         return pl.read_parquet(path, glob=False)
+    # A damaged file can make Polars panic, which is no Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = shown(str(error).partition("\n")[0])
         raise ColumnError(f"{path} is not a readable Parquet file: {reason}.") from error
