@@ -1,28 +1,15 @@
 """`python -m recmm COMMAND`: one entry for everything that recmm does."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from recmm import __version__
 from recmm.errors import RecmmError, leave
 from recmm.ingest.command import app as data
 
-
-class Commands(TyperGroup):
-    """The commands, whose errors are sentences."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except RecmmError as error:
-            leave(error)
-
-
 app = typer.Typer(
     name="recmm",
-    cls=Commands,
     help="Multimodal recommendation when modalities are missing: train and compare.",
     no_args_is_help=True,
     add_completion=False,
@@ -89,4 +76,7 @@ def report(arguments: Annotated[list[str] | None, typer.Argument(metavar="FOLDER
 
 def main() -> None:
     """Entry point of `python -m recmm` and of the console script."""
-    app(prog_name="recmm")
+    try:
+        app(prog_name="recmm")
+    except RecmmError as error:
+        leave(error)

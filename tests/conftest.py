@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recmm.cli import main
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.synthetic import synthetic
 
@@ -37,3 +38,17 @@ def info_nce() -> Callable[[Tensor, Tensor, float], Tensor]:
         return F.cross_entropy(logits, torch.arange(len(anchors)))
 
     return naive
+
+
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """`python -m recmm` within this process: its exit code and what it says on stderr."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["recmm", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        return code if isinstance(code, int) else 0, capsys.readouterr().err
+
+    return run

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -133,10 +134,9 @@ def test_a_second_report_leaves_nothing_of_the_first(write_run, tmp_path: Path) 
     assert not list(out.glob("figures/rate-*.svg")) and list(out.glob("tables/runs.csv"))
 
 
-def test_errors_are_one_sentence(made_sweep: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["report", str(tmp_path / "nothing")])
-    assert result.exit_code == 1
-    assert "RunError: There is no run in" in result.output
+def test_errors_are_one_sentence(made_sweep: Path, tmp_path: Path, refusal: Callable[..., tuple[int, str]]) -> None:
+    code, message = refusal("report", str(tmp_path / "nothing"))
+    assert code == 1 and message.startswith("RunError: There is no run in") and len(message.splitlines()) == 1
     with pytest.raises(RunError, match=r"metric recall@7: choose among recall@20"):
         write_report([made_sweep], tmp_path / "out", ["recall@7"])
     assert not (tmp_path / "out").exists()

@@ -10,10 +10,8 @@ import pytest
 import wandb
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
-from typer.testing import CliRunner
 from wandb_workspaces.workspaces import interface, internal
 
-from recmm.cli import app
 from recmm.errors import RunError
 from recmm.report.wandb import SPECIFICATION, main, write_workspace
 
@@ -155,16 +153,17 @@ def test_online_one_workspace_is_created_and_then_updated(
     assert again not in (None, url) and len(server.views) == 1
 
 
-def test_what_wandb_refuses_is_a_sentence(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_wandb_refuses_is_a_sentence(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., tuple[int, str]]
+) -> None:
     FakeServer(monkeypatch)
 
     def refuse(view: Any) -> None:
         raise wandb.errors.CommError("no such project")
 
     monkeypatch.setattr(internal, "upsert_view2", refuse)
-    result = CliRunner().invoke(app, ["report", "wandb", str(sweep)])
-    assert result.exit_code == 1
-    message = result.stderr
+    code, message = refusal("report", "wandb", str(sweep))
+    assert code == 1
     assert "CommError: no such project" in message and str(sweep / SPECIFICATION) in message
     assert len(message.splitlines()) == 1 and (sweep / SPECIFICATION).exists()
 
