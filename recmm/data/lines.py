@@ -1,4 +1,4 @@
-"""Lines of large text files, gzip or plain: streamed, of bounded length, under a progress bar."""
+"""Lines of text files: a table's first one, or all of a large file, gzip or plain, streamed, under a progress bar."""
 
 import gzip
 import zlib
@@ -11,11 +11,34 @@ from rich.console import Console
 from rich.progress import wrap_file
 
 from recmm.data.paths import require_file
-from recmm.errors import DataError
+from recmm.errors import ColumnError, DataError
 
 LONGEST = 1 << 20  # bytes of a line, up to a block more
 BLOCK = 1 << 18  # bytes read at a time
 GZIP = b"\x1f\x8b"
+FREE, EXPANSION = 1 << 22, 100  # bytes that a gzip stream may unpack to: so many, and so many for each of its own
+
+
+def first_line(path: Path) -> str:
+    """The header of a table, without the mark that some programs put before it.
+
+    Raises:
+        ColumnError: not UTF-8, no lines, or lines that end otherwise.
+    """
+    with path.open("rb") as file:
+        line = file.readline(LONGEST + 1)
+    if len(line) > LONGEST:
+        raise ColumnError(f"{path} has a first line of more than {LONGEST:,} bytes; expected a table's header.")
+    try:
+        header = line.decode("utf-8-sig").rstrip("\r\n")
+        problem = "it has NUL bytes, as UTF-16 and binary files have" if "\0" in header else ""
+    except UnicodeDecodeError as error:
+        header, problem = "", f"byte 0x{line[error.start]:02x} at position {error.start}"
+    if problem:
+        raise ColumnError(f"{path}: the first line is not text in UTF-8 ({problem}). Save the table as UTF-8.")
+    if "\r" in header:
+        raise ColumnError(f"{path}: its lines end with a carriage return alone; expected a newline after each.")
+    return header
 
 
 @contextmanager
@@ -41,7 +64,8 @@ def lines(path: Path, role: str) -> Iterator[tuple[int, bytes]]:
 
     Raises:
         MissingFileError: there is no such file.
-        DataError: a gzip stream that ends early or is damaged; a line longer than 1 MiB.
+        DataError: a gzip stream that ends early, is damaged, or unpacks to more than 100 times its size; a line longer
+            than 1 MiB.
     """
     number, rest = 0, b""
     for block in _blocks(path, role):
@@ -64,12 +88,18 @@ def _blocks(path: Path, role: str) -> Iterator[bytes]:
     with require_file(path, role).open("rb") as raw:
         packed = raw.read(len(GZIP)) == GZIP
         raw.seek(0)
+        most = FREE + EXPANSION * path.stat().st_size
         with watched(raw, path) as plain:
             stream = gzip.GzipFile(fileobj=plain) if packed else plain
             done = 0
             try:
                 while block := stream.read(BLOCK):
                     done += len(block)
+                    if done > most:  # a little file must not take all the memory
+                        raise DataError(
+                            f"{path} unpacks to more than {EXPANSION} times its size, which no such data does. Is it "
+                            "the right file? Unpack it yourself if it is."
+                        )
                     yield block
             except (EOFError, OSError, zlib.error) as error:
                 raise DataError(

@@ -18,5 +18,11 @@ def shown_value(value: Any) -> str:
     return shown(_SHORT.repr(value))
 
 
-_SHORT = reprlib.Repr()
+class _Short(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write long ones in digits.
+        return super().repr_int(x, level) if x.bit_length() < 1000 else f"a number of {x.bit_length():,} bits"
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = 80

@@ -7,6 +7,7 @@ A reader of a folder is fuzzed with one line:
 RECMM_FUZZ=10000 raises the number of examples of each test from its default and draws them anew in every run.
 """
 
+import io
 import os
 import pickle
 import signal
@@ -18,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -232,6 +234,36 @@ def npy_files() -> st.SearchStrategy[bytes]:
 def _npy(header: str, version: int, data: int) -> bytes:
     length = len(header).to_bytes(2 if version == 1 else 4, "little")
     return np.lib.format.MAGIC_PREFIX + bytes([version, 0]) + length + header.encode() + bytes(data)
+
+
+def parquets(columns: dict[str, pl.Series]) -> st.SearchStrategy[bytes]:
+    """Parquet tables with columns of other types, lengths and values."""
+    length = len(next(iter(columns.values())))
+    kinds = [pl.Int8, pl.UInt64, pl.Int128, pl.Float32, pl.Boolean, pl.String, pl.Binary, pl.Date, pl.Categorical]
+    others = [pl.Series([None] * length, dtype=kind) for kind in kinds]
+    others += [pl.Series([number] * length, dtype=pl.Float64) for number in (1e300, float("nan"), float("inf"), 0.5)]
+    others += [pl.Series([number] * length) for number in NUMBERS if -(2**63) <= number < 2**63]
+    others += [pl.Series([2**64 - 1] * length, dtype=pl.UInt64), pl.Series([2**100] * length, dtype=pl.Int128)]
+    others += [pl.Series([[1]] * length), pl.Series([{"a": 1}] * length), pl.Series(["train"] * length)]
+    others += [pl.Series(["1.5"] * length).cast(pl.Decimal(9, 2)), pl.Series(["a"] * length, dtype=pl.Categorical)]
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> bytes:
+        table = dict(columns)
+        for name in draw(st.lists(st.sampled_from([*columns, "timestamp", "weight"]), min_size=1, max_size=2)):
+            table[name] = draw(st.sampled_from(others))
+        if draw(st.booleans()):
+            del table[draw(st.sampled_from(sorted(table)))]
+        frame = pl.DataFrame(table)
+        return _parquet(draw(st.sampled_from([frame, frame[:0], frame[:1], pl.concat([frame, frame])])))
+
+    return drawn()
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 def pickle_programs() -> st.SearchStrategy[bytes]:

@@ -1,6 +1,5 @@
 """Readers and anything that may lie where a catalogue should."""
 
-import io
 import json
 import os
 import pickle
@@ -24,7 +23,7 @@ from recmm.data.formats import read_canonical, read_matrices, read_mmrec, write_
 from recmm.data.formats.canonical import KEYS, MANIFEST, _sha256
 from recmm.data.pickles import load_sparse
 from recmm.errors import DataError, IdError, MissingFileError
-from tests.data.fuzz import NUMBERS, fuzzed, jsons, npy_files, pickle_programs, read_or_refuse, tables
+from tests.data.fuzz import NUMBERS, fuzzed, jsons, npy_files, parquets, pickle_programs, read_or_refuse, tables
 from tests.data.http_server import zipped
 
 SPLIT = Split("toy", "By hand.")
@@ -116,36 +115,6 @@ def manifests(draw: st.DrawFn) -> bytes:
     for key in draw(st.lists(st.sampled_from(sorted(manifest)), min_size=1, max_size=3)):
         manifest[key] = draw(odd)
     return json.dumps(manifest).encode()
-
-
-def parquets(columns: dict[str, pl.Series]) -> st.SearchStrategy[bytes]:
-    """Parquet tables with columns of other types, lengths and values."""
-    length = len(next(iter(columns.values())))
-    kinds = [pl.Int8, pl.UInt64, pl.Int128, pl.Float32, pl.Boolean, pl.String, pl.Binary, pl.Date, pl.Categorical]
-    others = [pl.Series([None] * length, dtype=kind) for kind in kinds]
-    others += [pl.Series([number] * length, dtype=pl.Float64) for number in (1e300, float("nan"), float("inf"), 0.5)]
-    others += [pl.Series([number] * length) for number in NUMBERS if -(2**63) <= number < 2**63]
-    others += [pl.Series([2**64 - 1] * length, dtype=pl.UInt64), pl.Series([2**100] * length, dtype=pl.Int128)]
-    others += [pl.Series([[1]] * length), pl.Series([{"a": 1}] * length), pl.Series(["train"] * length)]
-    others += [pl.Series(["1.5"] * length).cast(pl.Decimal(9, 2)), pl.Series(["a"] * length, dtype=pl.Categorical)]
-
-    @st.composite
-    def drawn(draw: st.DrawFn) -> bytes:
-        table = dict(columns)
-        for name in draw(st.lists(st.sampled_from([*columns, "timestamp", "weight"]), min_size=1, max_size=2)):
-            table[name] = draw(st.sampled_from(others))
-        if draw(st.booleans()):
-            del table[draw(st.sampled_from(sorted(table)))]
-        frame = pl.DataFrame(table)
-        return _parquet(draw(st.sampled_from([frame, frame[:0], frame[:1], pl.concat([frame, frame])])))
-
-    return drawn()
-
-
-def _parquet(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    return buffer.getvalue()
 
 
 INTERACTIONS = {

@@ -19,3 +19,7 @@ def test_length_and_depth_are_bounded() -> None:
     assert shown("x" * 10**6) == "x" * SHOWN + "..."
     assert len(shown_value(["x" * 10**6] * 10**6)) <= SHOWN + 3
     assert len(shown_value(nested)) < 40
+
+
+def test_numbers_that_python_does_not_write_are_described() -> None:
+    assert shown_value([2**20_000]) == "[a number of 20,001 bits]"

@@ -22,6 +22,7 @@ import polars as pl
 
 from recmm.data.lines import lines
 from recmm.data.raw import RawInteractions
+from recmm.data.words import shown_value
 from recmm.errors import ColumnError, DataError, IdError
 
 TEXT = ("brand", "title", "description", "category")  # the order in which they are joined
@@ -50,8 +51,8 @@ def read_reviews(path: Path) -> RawInteractions:
         labelled = type(user) is type(item) is str and user and item and user.isascii() and item.isascii()
         if not (labelled and type(time) is int and abs(time) < 1 << 62):
             raise IdError(
-                f"{path}, line {number}: reviewerID {str(user)[:40]!r}, asin {str(item)[:40]!r} and unixReviewTime "
-                f"{str(time)[:40]!r}; expected two labels in ASCII and a whole number of seconds."
+                f"{path}, line {number}: reviewerID {shown_value(user)}, asin {shown_value(item)} and unixReviewTime "
+                f"{shown_value(time)}; expected two labels in ASCII and a whole number of seconds."
             )
         user_codes.append(users.setdefault(user, len(users)))
         item_codes.append(items.setdefault(item, len(items)))
@@ -152,6 +153,7 @@ def _records(path: Path, role: str, wanted: dict[str, int] | None = None) -> Ite
 
 
 def _literal(line: bytes, path: Path, number: int) -> Any:
+    """The value of a literal; parsing takes up to some 230 times its length, which ``lines.LONGEST`` bounds."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a backslash that escapes nothing is no fault here

@@ -10,6 +10,7 @@ from recmm.data.formats import tables
 from recmm.data.formats.canonical import RAW_COLUMNS
 from recmm.data.paths import require_file
 from recmm.data.raw import RawInteractions
+from recmm.data.words import shown_value
 from recmm.errors import ColumnError, IdError
 
 PARTS = {  # what the column of a given split may hold, in any case
@@ -121,8 +122,8 @@ def read_items(
     if repeated.any():
         row = int(repeated.arg_max() or 0)
         raise IdError(
-            f"{path}: {repeated.sum():,} rows name an item for a second time, the first is {labels[row]!r} in line "
-            f"{table[tables.ROW][row]}; expected one row for each item."
+            f"{path}: {repeated.sum():,} rows name an item for a second time, the first is {shown_value(labels[row])} "
+            f"in line {table[tables.ROW][row]}; expected one row for each item."
         )
     parts = pl.DataFrame({name: tables.texts(table, name, path) for name in text or []})
     absent = pl.Series([None] * len(labels), dtype=pl.String)
@@ -155,18 +156,20 @@ def read_labels(path: Path) -> pl.Series:
     bad = (found == "") | ~found.is_first_distinct()
     if bad.any():
         row = int(bad.arg_max() or 0)
-        raise IdError(f"{path}, line {row + 1}: {found[row]!r} is empty or a repetition; expected one label per line.")
+        raise IdError(
+            f"{path}, line {row + 1}: {shown_value(found[row])} is empty or a repetition; expected one label per line."
+        )
     return found
 
 
 def _parts(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
-    """int8 [n] of the column that holds the split."""
-    values = table[column].cast(pl.String).str.strip_chars().str.to_lowercase()
+    """int8 [n] of the column that holds the split; raises ColumnError."""
+    values = tables.as_text(table, column, path).str.strip_chars().str.to_lowercase()
     found = values.replace_strict(PARTS, default=None, return_dtype=pl.Int8)
     if found.null_count():
         row = int(found.is_null().arg_max() or 0)
         raise ColumnError(
-            f"{path}: column {column!r} holds {table[column][row]!r} in line {table[tables.ROW][row]}; expected train, "
-            "val or test (or 0, 1, 2)."
+            f"{path}: column {shown_value(column)} holds {shown_value(table[column][row])} in line "
+            f"{table[tables.ROW][row]}; expected train, val or test (or 0, 1, 2)."
         )
     return found.to_numpy()

@@ -11,6 +11,7 @@ from recmm.data.arrays import load_features
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
 from recmm.data.formats.mmrec import catalogue_size
 from recmm.data.paths import require_file
+from recmm.data.words import shown_value
 from recmm.errors import DataError, IdError
 
 FILES = {"train": "train.json", "val": "val.json", "test": "test.json"}
@@ -69,7 +70,7 @@ def _pairs(path: Path, part: str) -> SplitColumns:
     users, items = [], []
     for key, values in content.items():
         if not isinstance(values, list):
-            raise DataError(f"{path}: user {key!r} has {str(values)[:40]!r}; expected a list of items.")
+            raise DataError(f"{path}: user {shown_value(key)} has {shown_value(values)}; expected a list of items.")
         users.append(np.full(len(values), _id(key, f"{path}: user")))
         items.append(np.array([_id(value, f"{path}, user {key}: item") for value in values], np.int64))
     nothing = [np.empty(0, np.int64)]
@@ -83,7 +84,7 @@ def _id(value: Any, what: str) -> int:
     if type(value) is int and 0 <= value < 1 << 62:
         return value
     raise IdError(
-        f"{what} {str(value)[:40]!r} is no dense id; expected whole numbers from 0. With other labels, write the "
+        f"{what} {shown_value(value)} is no dense id; expected whole numbers from 0. With other labels, write the "
         "pairs as a table with a column 'split' and import that with --from csv --split given."
     )
 
@@ -93,5 +94,5 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice!r} stands there twice")
+        raise ValueError(f"the key {shown_value(twice)} stands there twice")
     return found

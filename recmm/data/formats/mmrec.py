@@ -9,6 +9,7 @@ import polars as pl
 
 from recmm.data.arrays import load_features
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.lines import first_line
 from recmm.data.paths import require_file
 from recmm.data.words import shown
 from recmm.errors import ColumnError, FeatureShapeError, IdError
@@ -17,7 +18,6 @@ log = logging.getLogger(__name__)
 
 USER, ITEM, LABEL, TIME = "userID", "itemID", "x_label", "timestamp"
 LINE = "line\tnumber"  # column with a row's place in the file; no header can hold this name, for it is cut at tabs
-HEADER_LIMIT = 1 << 20  # bytes of a first line
 SEPARATORS = {",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 
 
@@ -96,7 +96,7 @@ def read_table(path: Path, role: str, required: tuple[str, ...], *, optional: tu
     Raises:
         MissingFileError, ColumnError: as ``read_mmrec``.
     """
-    header = _first_line(require_file(path, role))
+    header = first_line(require_file(path, role))
     names = header.split("\t")
     listed = shown(", ".join(names))
     if len(names) == 1:
@@ -122,28 +122,6 @@ def read_table(path: Path, role: str, required: tuple[str, ...], *, optional: tu
         raise ColumnError(f"{path} cannot be read as a table with the columns {listed}: {reason}.") from error
     filled = table.select(~pl.all_horizontal(pl.all().is_null())).to_series()
     return table.with_row_index(LINE, offset=2).filter(filled)
-
-
-def _first_line(path: Path) -> str:
-    """The header, without the mark that some programs put before it.
-
-    Raises:
-        ColumnError: not UTF-8, no lines, or lines that end otherwise.
-    """
-    with path.open("rb") as file:
-        line = file.readline(HEADER_LIMIT + 1)
-    if len(line) > HEADER_LIMIT:
-        raise ColumnError(f"{path} has a first line of more than {HEADER_LIMIT:,} bytes; expected a table's header.")
-    try:
-        header = line.decode("utf-8-sig").rstrip("\r\n")
-        problem = "it has NUL bytes, as UTF-16 and binary files have" if "\0" in header else ""
-    except UnicodeDecodeError as error:
-        header, problem = "", f"byte 0x{line[error.start]:02x} at position {error.start}"
-    if problem:
-        raise ColumnError(f"{path}: the first line is not text in UTF-8 ({problem}). Save the table as UTF-8.")
-    if "\r" in header:
-        raise ColumnError(f"{path}: its lines end with a carriage return alone; expected a newline after each.")
-    return header
 
 
 def integers(table: pl.DataFrame, column: str, path: Path, error: type[ColumnError] | type[IdError]) -> np.ndarray:

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recmm.data.lines import first_line
 from recmm.data.parquet import try_parquet
 from recmm.data.paths import require_file
+from recmm.data.words import shown, shown_value
 from recmm.errors import ColumnError, IdError
 
 ROW = "row\tnumber"  # column with a row's place in the file; not a name that anybody gives
@@ -27,14 +29,14 @@ def column_names(path: Path, role: str) -> list[str]:
 
     Raises:
         MissingFileError: there is no such file.
-        ColumnError: not readable; compressed as a whole; a name twice.
+        ColumnError: not readable as a table in UTF-8; compressed as a whole; a name twice.
     """
     if _is_parquet(require_file(path, role)):
         try_parquet(path)
         return pl.scan_parquet(path, glob=False).collect_schema().names()
     with path.open("rb") as file:
-        first = file.readline(1 << 20)
-    if first.startswith((b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")):
+        start = file.read(4)
+    if start.startswith((b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")):
         raise ColumnError(f"{path} is compressed. Unpack it first, or keep the table as Parquet.")
     try:
         return pl.read_csv(path, separator=_separator(path), infer_schema=False, n_rows=0, glob=False).columns
@@ -50,15 +52,16 @@ def find_column(
     Raises:
         ColumnError: there is no such column, or there are several; the message names the ``option`` that says which.
     """
-    has = f"{path} has the columns {', '.join(names)}"
+    has = f"{path} has the columns {shown(', '.join(names))}"
     if given is not None:
         if given not in names:
-            raise ColumnError(f"{has}; there is no {given!r} ({option}).")
+            raise ColumnError(f"{has}; there is no {shown_value(given)} ({option}).")
         return given
     known = NAMES[what]
     found = [name for name in names if _plain(name) in known]
     if len(found) > 1:
-        raise ColumnError(f"{has}; both {found[0]!r} and {found[1]!r} may be the {what}. Name one with {option}.")
+        both = " and ".join(map(shown_value, found[:2]))
+        raise ColumnError(f"{has}; both {both} may be the {what}. Name one with {option}.")
     if not found and required:
         raise ColumnError(
             f"{has} in its first line; none is called {known[0]}, {known[1]} or the like. Name the column of the "
@@ -90,6 +93,18 @@ def read_columns(path: Path, columns: Iterable[str | None]) -> pl.DataFrame:
     return table.with_row_index(ROW, offset=1 if parquet else 2).filter(filled)
 
 
+def as_text(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
+    """Text as it is, and integers in digits; null where there is nothing.
+
+    Raises:
+        ColumnError: of a type that is neither text nor integer.
+    """
+    values = table[column]
+    if not (values.dtype == pl.String or values.dtype.is_integer() or values.dtype in (pl.Categorical, pl.Enum)):
+        raise ColumnError(f"{_typed(path, values)}; expected text or integers as labels.")
+    return values.cast(pl.String)
+
+
 def labels(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
     """Raw labels as text; integers become digits.
 
@@ -97,14 +112,11 @@ def labels(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
         ColumnError: of a type that is neither text nor integer.
         IdError: an empty one, with its row.
     """
-    values = table[column]
-    if not (values.dtype == pl.String or values.dtype.is_integer() or values.dtype in (pl.Categorical, pl.Enum)):
-        raise ColumnError(f"{path}: column {column!r} is of type {values.dtype}; expected text or integers as labels.")
-    texts = values.cast(pl.String)
+    texts = as_text(table, column, path)
     empty = texts.is_null() | (texts == "")
     if empty.any():
         raise IdError(
-            f"{path}: {empty.sum():,} entries of column {column!r} are empty, the first in line "
+            f"{path}: {empty.sum():,} entries of column {shown_value(column)} are empty, the first in line "
             f"{table[ROW][int(empty.arg_max() or 0)]}; expected a label in every row. Fill or remove them."
         )
     return texts
@@ -124,12 +136,12 @@ def numbers(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
     """
     values = table[column]
     if not (values.dtype == pl.String or values.dtype.is_numeric()):
-        raise ColumnError(f"{path}: column {column!r} is of type {values.dtype}; expected numbers.")
+        raise ColumnError(f"{_typed(path, values)}; expected numbers.")
     for kind in (pl.Float64,) if values.dtype.is_float() else (pl.Int64, pl.Float64):
         found = values.cast(kind, strict=False)
         if not found.null_count():
             return found.to_numpy()
-    raise ColumnError(f"{path}: column {column!r} holds {_first(table, column, found.is_null())}; expected numbers.")
+    raise ColumnError(f"{_first(path, table, column, found.is_null())}; expected numbers.")
 
 
 def times(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
@@ -143,8 +155,8 @@ def times(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
         dates = values.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
         if dates.null_count():
             raise ColumnError(
-                f"{path}: column {column!r} holds {_first(table, column, dates.is_null())}; expected numbers, or dates "
-                "and times such as 2014-07-23 or 2014-07-23T10:00:00. To go without: --timestamp none."
+                f"{_first(path, table, column, dates.is_null())}; expected numbers, or dates and times such as "
+                "2014-07-23 or 2014-07-23T10:00:00. To go without: --timestamp none."
             )
         return dates.dt.epoch("s").to_numpy()
     if isinstance(values.dtype, pl.Date | pl.Datetime) and not values.null_count():
@@ -162,7 +174,7 @@ def texts(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
     if values.dtype == pl.Null:
         return values.cast(pl.String)
     if values.dtype != pl.String:
-        raise ColumnError(f"{path}: column {column!r} is of type {values.dtype}; expected text.")
+        raise ColumnError(f"{_typed(path, values)}; expected text.")
     stripped = values.str.strip_chars()
     return stripped.set(stripped == "", None)
 
@@ -179,16 +191,20 @@ def _is_parquet(path: Path) -> bool:
 
 def _separator(path: Path) -> str:
     """The separator that occurs most often in the first line."""
-    with path.open("rb") as file:
-        header = file.readline(1 << 20).decode(errors="replace")
+    header = first_line(path)
     return max(SEPARATORS, key=header.count) if any(map(header.count, SEPARATORS)) else ","
 
 
-def _first(table: pl.DataFrame, column: str, bad: pl.Series) -> str:
+def _typed(path: Path, values: pl.Series) -> str:
+    return f"{path}: column {shown_value(values.name)} is of type {shown(values.dtype)}"
+
+
+def _first(path: Path, table: pl.DataFrame, column: str, bad: pl.Series) -> str:
     place = int(bad.arg_max() or 0)
-    return f"{table[column][place]!r} in line {table[ROW][place]}"
+    held = shown_value(table[column][place])
+    return f"{path}: column {shown_value(column)} holds {held} in line {table[ROW][place]}"
 
 
 def _unreadable(path: Path, error: BaseException) -> ColumnError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = shown((str(error).splitlines() or [type(error).__name__])[0])
     return ColumnError(f"{path} is not readable as a table (CSV or TSV in UTF-8, or Parquet): {reason}.")

@@ -65,7 +65,7 @@ def test_reviews(path: Path, literal: bool) -> None:
     [
         ({"asin": "B1", "unixReviewTime": 1}, ColumnError, "the record has no 'reviewerID'"),
         (REVIEW | {"unixReviewTime": "today"}, IdError, "unixReviewTime 'today'"),
-        (REVIEW | {"unixReviewTime": True}, IdError, "unixReviewTime 'True'"),
+        (REVIEW | {"unixReviewTime": True}, IdError, "unixReviewTime True"),
         (REVIEW | {"unixReviewTime": 1 << 70}, IdError, "unixReviewTime"),
         (REVIEW | {"reviewerID": ""}, IdError, "two labels in ASCII"),
         (REVIEW | {"asin": ["B1"]}, IdError, "asin"),

@@ -196,3 +196,15 @@ def test_labels_of_feature_rows(path: Path) -> None:
     text.write_bytes(b"\xff\n")
     with pytest.raises(ColumnError, match="not text in UTF-8"):
         read_labels(text)
+
+
+def test_splits_are_never_lists(path: Path) -> None:
+    pl.DataFrame({"user": ["a"], "item": ["b"], "split": [["train"]]}).write_parquet(path)
+    with pytest.raises(ColumnError, match=r"'split' is of type List\(String\); expected text or integers"):
+        read_interactions(path, given_split=True)
+
+
+def test_tables_in_utf_16_are_named(path: Path) -> None:
+    path.write_bytes("user,item\na,b\n".encode("utf-16"))
+    with pytest.raises(ColumnError, match=r"the first line is not text in UTF-8 .*Save the table as UTF-8"):
+        read_interactions(path)
