@@ -7,6 +7,7 @@ from recmm.ingest.describe import describe
 from recmm.ingest.download import download
 from recmm.ingest.encode import encode
 from recmm.ingest.import_ import import_
+from recmm.ingest.usage import help_text
 
 app = typer.Typer(
     name="data",
@@ -15,8 +16,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command("download")(download)
-app.command("import")(import_)
-app.command("encode")(encode)
-app.command("check")(check)
-app.command("describe")(describe)
+for name, command in {
+    "download": download,
+    "import": import_,
+    "encode": encode,
+    "check": check,
+    "describe": describe,
+}.items():
+    app.command(name, help=help_text(command))(command)
