@@ -1,5 +1,7 @@
 """`python -m recmm data COMMAND`: the commands, each in a module of its own."""
 
+from collections.abc import Callable
+
 import typer
 
 from recmm.ingest.check import check
@@ -16,11 +18,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for name, command in {
+COMMANDS: dict[str, Callable[..., None]] = {
     "download": download,
     "import": import_,
     "encode": encode,
     "check": check,
     "describe": describe,
-}.items():
+}
+for name, command in COMMANDS.items():
     app.command(name, help=help_text(command))(command)
