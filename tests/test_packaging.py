@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import recmm
+from recmm.ingest.encoders import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -37,7 +38,24 @@ def test_every_requirement_has_an_upper_bound() -> None:
 
 
 def test_the_extras_of_the_documentation_exist() -> None:
-    assert {"scatter", "slurm", "ray", "search", "encode", "dev"} <= set(EXTRAS)
+    assert {"scatter", "slurm", "ray", "search", "encode", "encode-timm", "encode-audio", "dev"} <= set(EXTRAS)
+
+
+def test_every_encoder_names_an_extra_that_brings_its_packages() -> None:
+    """timm brings torchvision by itself, and sentence-transformers transformers."""
+    brought = {"timm": {"torchvision"}, "sentence-transformers": {"transformers"}}
+    for choice in CATALOGUE:
+        own = {canonicalize_name(Requirement(line).name) for line in EXTRAS[choice.extra]}
+        given = own.union(*(brought.get(name, set()) for name in own))
+        assert set(choice.packages) <= given, f"{choice.name} needs more than recmm[{choice.extra}]"
+
+
+@pytest.mark.parametrize("extra", ["encode", "encode-offline", "dev"])
+def test_what_one_installs_without_thinking_brings_no_torchvision(extra: str) -> None:
+    """Its build on PyPI does not load with a CPU build of torch, and takes pytorch_lightning down with it."""
+    wanted = [Requirement(line) for line in EXTRAS[extra]]
+    brought = {canonicalize_name(one.name) for one in wanted}.union(*(one.extras for one in wanted))
+    assert brought.isdisjoint({"timm", "torchvision", "torchaudio", "encode-timm", "encode-audio"})
 
 
 def test_tested_versions_lie_within_the_bounds() -> None:

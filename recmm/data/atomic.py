@@ -39,23 +39,38 @@ def replace_atomically(path: Path, content: bytes | str) -> None:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says against writing ``path`` into a sentence.
+
+    Raises:
+        DataError: no permission, no space, a file where a folder is needed...
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        raise DataError(f"{path} cannot be written ({reason}). Make room for it, or choose another place.") from error
+
+
+@contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside ``path`` that takes its name at the end of the block; gone if the block raises.
 
     Raises:
-        DataError: there is something at ``path`` already, other than an empty folder; nothing of it is touched.
+        DataError: there is something at ``path`` already, other than an empty folder; nothing of it is touched. Or
+            the folder cannot be written.
     """
     _refuse_occupied(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path, "")
-    temporary.mkdir()
     try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        _refuse_occupied(path)
-        os.replace(temporary, path)
+        with writing(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            _refuse_occupied(path)
+            os.replace(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from recmm.ingest.findings import SEVERITIES, Severity
-from recmm.ingest.options import FeatureOption, InteractionsOption, JsonOption, LayoutOption, Target
+from recmm.ingest.options import FeaturesOption, InteractionsOption, JsonOption, LayoutOption, Target
 
 COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _INDENT = (0, 0, 0, 9)
@@ -21,7 +21,7 @@ def check(
     target: Target,
     layout: LayoutOption = None,
     interactions: InteractionsOption = None,
-    feature: FeatureOption = None,
+    features: FeaturesOption = None,
     as_json: JsonOption = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings, too.")] = False,
 ) -> None:
@@ -31,18 +31,19 @@ def check(
 
     [bold]Examples[/bold]
 
-    python -m recmm data check my_folder
+      python -m recmm data check my_folder
 
-    python -m recmm data check my_folder --layout mmrec --interactions baby.inter --feature visual=image_feat.npy
+      python -m recmm data check my_folder --layout mmrec \\
+          --interactions baby.inter --features visual=image_feat.npy
 
-    python -m recmm data check tiktok_va --strict
+      python -m recmm data check tiktok_va --strict
 
-    python -m recmm data check dataset=baby dataset.download=false --json
+      python -m recmm data check dataset=baby dataset.download=false --json
     """
     from recmm.ingest.checking import check_catalogue
     from recmm.ingest.target import catalogue
 
-    found = check_catalogue(catalogue(target, layout, interactions, feature or []))
+    found = check_catalogue(catalogue(target, layout, interactions, features or []))
     counts = found.findings.counts()
     if as_json:
         findings = [asdict(finding) for finding in found.findings.by_severity()]

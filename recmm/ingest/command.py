@@ -1,5 +1,7 @@
 """`python -m recmm data COMMAND`: the commands, each in a module of its own."""
 
+from collections.abc import Callable
+
 import typer
 
 from recmm.ingest.check import check
@@ -7,6 +9,7 @@ from recmm.ingest.describe import describe
 from recmm.ingest.download import download
 from recmm.ingest.encode import encode
 from recmm.ingest.import_ import import_
+from recmm.ingest.usage import help_text
 
 app = typer.Typer(
     name="data",
@@ -15,8 +18,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command("download")(download)
-app.command("import")(import_)
-app.command("encode")(encode)
-app.command("check")(check)
-app.command("describe")(describe)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "download": download,
+    "import": import_,
+    "encode": encode,
+    "check": check,
+    "describe": describe,
+}
+for name, command in COMMANDS.items():
+    app.command(name, help=help_text(command))(command)

@@ -22,6 +22,7 @@ from recmm.ingest.import_released import (
     import_mmrec,
 )
 from recmm.ingest.importing import Imported
+from recmm.ingest.usage import train_line
 
 READERS: Mapping[str, tuple[Callable[..., Imported], type[Any]]] = {
     "mmrec": (import_mmrec, MMRecOptions),
@@ -59,9 +60,7 @@ def convert(layout: str, source: Path, out: Path, *, name: str | None, given: Ma
         with Console(stderr=True).status(f"Checking, writing and digesting {out}"):
             fill_canonical(made.dataset, new, raw=made.raw)
     Console().print(summary(made))
-    Console().print(
-        f"{out}: train with `dataset=canonical dataset.folder={out}`", soft_wrap=True, highlight=False, markup=False
-    )
+    Console().print(f"Next: {train_line(out)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def summary(made: Imported) -> Table:

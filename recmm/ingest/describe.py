@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recmm.ingest.options import FeatureOption, InteractionsOption, JsonOption, LayoutOption, Target
+from recmm.ingest.options import FeaturesOption, InteractionsOption, JsonOption, LayoutOption, Target
 
 
 def describe(
     target: Target,
     layout: LayoutOption = None,
     interactions: InteractionsOption = None,
-    feature: FeatureOption = None,
+    features: FeaturesOption = None,
     as_json: JsonOption = False,
     out: Annotated[
         Path | None,
@@ -28,25 +28,28 @@ def describe(
 
     [bold]Examples[/bold]
 
-    python -m recmm data describe my_folder --out my_folder_described
+      python -m recmm data describe my_folder --out my_folder_described
 
-    python -m recmm data describe tiktok_va
+      python -m recmm data describe tiktok_va
 
-    python -m recmm data describe dataset=synthetic dataset.scale=0.5 --json
+      python -m recmm data describe dataset=synthetic dataset.scale=0.5 --json
     """
     from recmm.ingest.description import describe_dataset
     from recmm.ingest.target import catalogue
 
-    dataset = catalogue(target, layout, interactions, feature or []).dataset
+    dataset = catalogue(target, layout, interactions, features or []).dataset
     description = describe_dataset(dataset, " ".join(target))
     if as_json:
         typer.echo(json.dumps(description.to_json(), indent=2, ensure_ascii=False))
     else:
         _print(description)
     if out is not None:
+        from recmm.data.atomic import writing
         from recmm.ingest.description_page import write_page
 
-        for path in write_page(description, out):
+        with writing(out):
+            written = write_page(description, out)
+        for path in written:
             typer.echo(f"written: {path}", err=as_json)
 
 

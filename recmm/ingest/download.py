@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recmm.errors import ConfigError, DataError, DigestError, DownloadError, MissingFileError
+from recmm.ingest.usage import resumable
 
 if TYPE_CHECKING:
     from recmm.data.transfer import Patience
@@ -26,7 +27,9 @@ class Dataset(StrEnum):
 
 
 def download(
-    dataset: Annotated[Dataset, typer.Argument(help="Which dataset.")],
+    dataset: Annotated[
+        Dataset, typer.Argument(metavar="DATASET", help="One of tiktok, baby, sports, clothing, allrecipes.")
+    ],
     split: Annotated[
         str | None,
         typer.Option(
@@ -58,13 +61,14 @@ def download(
 
     [bold]Examples[/bold]
 
-    python -m recmm data download tiktok
+      python -m recmm data download tiktok
 
-    python -m recmm data download baby --split lattice --to ../datasets
+      python -m recmm data download baby --split lattice --to ../datasets
 
-    python -m recmm data download tiktok --dry-run
+      python -m recmm data download tiktok --dry-run
 
-    python -m recmm data download tiktok --base-url https://example.org/DiffMM
+      python -m recmm data download tiktok \\
+          --base-url https://example.org/DiffMM
     """
     from recmm.data.transfer import Patience
     from recmm.ingest.dataset_files import choices
@@ -74,12 +78,9 @@ def download(
     chosen = choices(dataset.value, split=split, data=to)
     patience = Patience(timeout=timeout, retries=retries)
     problems: list[DataError] = []
-    try:
+    with resumable():
         for choice in chosen:
             problems += _bring(choice, base_url=base_url, patience=patience, force=force, dry_run=dry_run)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. Run the same command again to go on where it stopped.", err=True)
-        raise typer.Exit(130) from None
     whole = [choice.name for choice in chosen if not choice.missing()]
     if whole and not problems:
         typer.echo("\nNow run: " + " or ".join(f"python train.py dataset={name}" for name in whole))

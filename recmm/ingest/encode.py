@@ -5,14 +5,17 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from recmm.errors import ConfigError
 from recmm.ingest.bars import bar
 from recmm.ingest.encoders import CATALOGUE, Choice, find
+from recmm.ingest.usage import resumable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RECIPE = 1  # of the preprocessing in recmm.ingest.encoders; raised by hand when a change alters features
 
@@ -30,7 +33,9 @@ class Device(StrEnum):
 
 
 def encode(
-    folder: Annotated[Path, typer.Argument(help="A folder in the canonical layout.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder in the canonical layout.", show_default=False)
+    ],
     modality: Annotated[Modality, typer.Option(help="What is encoded; also the name of the features.")],
     encoder: Annotated[str, typer.Option(help="See the list below.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The new folder: all of FOLDER and the features.", show_default=False)],
@@ -60,12 +65,15 @@ def encode(
 
     [bold]Examples[/bold]
 
-    recmm data encode mine --modality textual --encoder minilm-offline --out mine_text
+      python -m recmm data encode mine --out mine_text \\
+          --modality textual --encoder minilm-offline
 
-    recmm data encode mine_text --modality visual --encoder vgg16 --files photos --out mine_both
+      python -m recmm data encode mine_text --out mine_both --files photos \\
+          --modality visual --encoder vgg16
 
-    recmm data encode mine --modality textual --encoder bert-base-uncased --table items.csv --column
-    title --out mine_bert
+      python -m recmm data encode mine --out mine_bert \\
+          --table items.csv --column title \\
+          --modality textual --encoder bert-base-uncased
 
     [bold]Encoders[/bold]
     """
@@ -87,7 +95,7 @@ def encode(
     typer.echo(f"{encoder} on {place}, from {content.source} ...", err=True)
     model = choice.load(encoder, place)
     work = Work(out.with_name(f".{out.name}.{modality}.{digest[:16]}.encoding"), dataset.n_items)
-    with work.lock:
+    with work.held, resumable():
         found = encode_items(content.entries, model, work, batch_size=batch_size, watch=_watch)
         about = {"modality": str(modality), "dim": model.dim, "source": content.source, "device": place, **settings}
         write(dataset, folder, out, modality, found, about)
@@ -122,7 +130,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _watch(batches: Sequence[np.ndarray], n_items: int, before: int) -> Iterator[np.ndarray]:
+def _watch(batches: Sequence["np.ndarray"], n_items: int, before: int) -> Iterator["np.ndarray"]:
     """The batches under a bar."""
     if before and batches:
         typer.echo(f"{before:,} of {n_items:,} items need no encoding or were done before.", err=True)

@@ -76,7 +76,7 @@ CODES = {
     "observed_shape": Code("error", "Make `observed` bool with one row per item and one column per modality."),
     "not_finite": Code("error", "Repair the rows, or mark these entries as not observed."),
     "zero_rows": Code("warning", "Mark them as not observed if the item has no such data: a zero row passes for data."),
-    "duplicate_rows": Code("note", "Mark placeholders (the picture that says 'no image') as not observed."),
+    "duplicate_rows": Code("note", "Mark placeholders, such as a picture that says 'no image', as not observed."),
     "constant_columns": Code("note", "They say nothing; drop them if they are many."),
     "dead_modality": Code("error", "Encode this modality again, or leave it out with dataset.modalities=[...]."),
     "bare_items": Code("note", "Methods see them through interactions alone."),

@@ -32,7 +32,10 @@ def import_(
     context: typer.Context,
     source: Annotated[
         Path,
-        typer.Argument(help="The folder with the files (csv: or the table itself). Files are named relative to it."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="The folder with the files (csv: or the table itself). Files are named relative to it.",
+        ),
     ],
     layout: Annotated[Layout, typer.Option("--from", help="What the files look like.")],
     out: Annotated[Path, typer.Option(help="The new canonical folder; one that is there already is not overwritten.")],
@@ -192,15 +195,20 @@ def import_(
 
     [bold]Examples[/bold]
 
-    recmm data import data/tiktok --from matrices --features visual=image_feat.npy --out data/mine
+      python -m recmm data import data/tiktok --from matrices \\
+          --features visual=image_feat.npy --out data/mine
 
-    recmm data import data/baby --from mmrec --labels u_id_mapping.csv i_id_mapping.csv --out data/mine
+      python -m recmm data import data/baby --from mmrec --out data/mine \\
+          --labels u_id_mapping.csv i_id_mapping.csv
 
-    recmm data import ratings.csv --from csv --min-rating 4 --min-interactions 5 --out data/mine
+      python -m recmm data import ratings.csv --from csv --out data/mine \\
+          --min-rating 4 --min-interactions 5
 
-    recmm data import ratings.csv --from csv --items items.csv --text title --image file --out data/mine
+      python -m recmm data import ratings.csv --from csv --out data/mine \\
+          --items items.csv --text title --image file
 
-    recmm data import data/amazon --from amazon --split-seed 1 --out data/mine
+      python -m recmm data import data/amazon --from amazon --out data/mine \\
+          --split-seed 1
     """
     from recmm.ingest.convert import convert
 

@@ -1,15 +1,14 @@
 """`python -m recmm data import --from mmrec|matrices|json`: the layouts in which others release whole catalogues."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recmm.data.dataset import Split
+from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.formats import read_json, read_matrices, read_mmrec
 from recmm.data.formats.json_splits import FILES as JSON_FILES
 from recmm.data.formats.matrices import FILES as MATRIX_FILES
-from recmm.errors import ConfigError, MissingFileError
-from recmm.ingest.importing import Imported, by_modality
+from recmm.ingest.importing import Imported, by_modality, only_table
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,6 @@ class SplitFilesOptions:
     features: tuple[str, ...] = ()
     split_name: str = "given"
 
-    def splits(self, usual: Mapping[str, str]) -> dict[str, str]:
-        """Split name -> file."""
-        return {part: getattr(self, part) or file for part, file in usual.items()}
-
 
 def import_mmrec(folder: Path, name: str, options: MMRecOptions, new: Path) -> Imported:
     """One `.inter` table with x_label, and feature files in the order of its item ids.
@@ -49,7 +44,7 @@ def import_mmrec(folder: Path, name: str, options: MMRecOptions, new: Path) -> I
             folder,
             name=name,
             split=Split(options.split_name, "as given by the column x_label of the table"),
-            interactions=options.interactions or _only_table(folder),
+            interactions=options.interactions or only_table(folder),
             features=by_modality(options.features, "--features"),
             labels=options.labels,
         )
@@ -62,15 +57,7 @@ def import_matrices(folder: Path, name: str, options: SplitFilesOptions, new: Pa
     Raises:
         DataError: everything that ``read_matrices`` finds wrong.
     """
-    return Imported(
-        read_matrices(
-            folder,
-            name=name,
-            split=Split(options.split_name, "as given by the matrices of the release"),
-            features=by_modality(options.features, "--features"),
-            splits=options.splits(MATRIX_FILES),
-        )
-    )
+    return _by_split(read_matrices, MATRIX_FILES, "matrices", folder, name, options)
 
 
 def import_json(folder: Path, name: str, options: SplitFilesOptions, new: Path) -> Imported:
@@ -79,21 +66,23 @@ def import_json(folder: Path, name: str, options: SplitFilesOptions, new: Path) 
     Raises:
         DataError: everything that ``read_json`` finds wrong.
     """
+    return _by_split(read_json, JSON_FILES, "dictionaries", folder, name, options)
+
+
+def _by_split(
+    read: Callable[..., MultimodalDataset],
+    usual: Mapping[str, str],
+    what: str,
+    folder: Path,
+    name: str,
+    options: SplitFilesOptions,
+) -> Imported:
     return Imported(
-        read_json(
+        read(
             folder,
             name=name,
-            split=Split(options.split_name, "as given by the dictionaries of the release"),
+            split=Split(options.split_name, f"as given by the {what} of the release"),
             features=by_modality(options.features, "--features"),
-            splits=options.splits(JSON_FILES),
+            splits={part: getattr(options, part) or file for part, file in usual.items()},
         )
     )
-
-
-def _only_table(folder: Path) -> str:
-    found = sorted(path.name for path in folder.glob("*.inter"))
-    if not found:
-        raise MissingFileError(f"{folder} holds no .inter table: put it there, or name it with --interactions.")
-    if len(found) > 1:
-        raise ConfigError(f"{folder} holds {', '.join(found)}: say with --interactions which is meant.")
-    return found[0]

@@ -1,7 +1,8 @@
-"""What all ways of importing share: what they return, and the last steps to a catalogue."""
+"""What all ways of importing share: what they return, files that options name, the last steps to a catalogue."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ import polars as pl
 from recmm.data.dataset import MultimodalDataset, Split, assemble
 from recmm.data.formats.canonical import RAW_COLUMNS, check_modality_name
 from recmm.data.raw import RawInteractions
-from recmm.errors import ConfigError
+from recmm.errors import ConfigError, MissingFileError
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,21 @@ def by_modality(given: Sequence[str], option: str) -> dict[str, str]:
         check_modality_name(modality, option)
         found[modality] = file
     return found
+
+
+def only_table(folder: Path) -> str:
+    """The name of the .inter table of a folder that holds one.
+
+    Raises:
+        MissingFileError: there is none.
+        ConfigError: there are several.
+    """
+    found = sorted(path.name for path in folder.glob("*.inter"))
+    if not found:
+        raise MissingFileError(f"{folder} holds no .inter table: put it there, or name it with --interactions.")
+    if len(found) > 1:
+        raise ConfigError(f"{folder} holds {', '.join(found)}: say with --interactions which is meant.")
+    return found[0]
 
 
 def filtered(raw: RawInteractions, min_interactions: int) -> RawInteractions:

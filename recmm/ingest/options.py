@@ -28,8 +28,8 @@ LayoutOption = Annotated[
 InteractionsOption = Annotated[
     str | None, typer.Option("--interactions", metavar="FILE", help="The .inter table, where the folder has several.")
 ]
-FeatureOption = Annotated[
+FeaturesOption = Annotated[
     list[str] | None,
-    typer.Option("--feature", metavar="MODALITY=FILE", help="May be repeated; all .npy matrices if not given."),
+    typer.Option("--features", metavar="MODALITY=FILE", help="Once for each modality; all .npy matrices if not given."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -10,12 +10,13 @@ from recmm.data.arrays import load_array
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.formats import read_matrices
 from recmm.data.formats.canonical import MANIFEST
+from recmm.data.formats.matrices import FILES as MATRIX_FILES
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.datamodules.folders import CanonicalFolder, MMRecFolder
 from recmm.errors import ConfigError, DataError
+from recmm.ingest.importing import by_modality, only_table
 from recmm.ingest.options import Layout
 
-MATRICES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}  # or with something before these names
 LABELS = ("u_id_mapping.csv", "i_id_mapping.csv")
 MODALITIES = {
     "visual": ("image", "img", "visual", "vision"),
@@ -56,7 +57,7 @@ def catalogue(
     if len(target) == 1 and "=" not in target[0] and folder.is_dir():
         return _of_folder(folder, layout, interactions, features)
     if layout is not None or interactions is not None or features:
-        raise ConfigError(f"--layout, --interactions and --feature belong to a folder, but {target[0]!r} is none.")
+        raise ConfigError(f"--layout, --interactions and --features belong to a folder, but {target[0]!r} is none.")
     return _of_arguments(target)
 
 
@@ -71,6 +72,8 @@ def _of_arguments(target: Sequence[str]) -> MultimodalDataModule:
     first, *others = target
     if "=" not in first:
         if first not in known:
+            if Path(first).is_file():
+                raise ConfigError(f"{first} is a file: name a catalogue's folder, or make one with data import.")
             raise ConfigError(f"There is no folder {first} and no dataset of that name{suggestion(first, known)}")
         first = f"dataset={first}"
     logging.getLogger("recmm").setLevel(logging.WARNING)
@@ -85,16 +88,16 @@ def _of_folder(
     layout = layout or _layout(folder)
     if layout is Layout.canonical:
         if interactions or given:
-            raise ConfigError("--interactions and --feature name files of other layouts; a manifest names its own.")
+            raise ConfigError("--interactions and --features name files of other layouts; a manifest names its own.")
         return CanonicalFolder(folder=str(folder))
-    features = _named_features(given) or _features(folder)
+    features = by_modality(given, "--features") or _features(folder)
     if layout is Layout.matrices:
         if interactions:
             raise ConfigError("--interactions names the table of the layout mmrec; matrices are found by their names.")
         return MatricesFolder(folder=str(folder), splits=_matrices(folder), features=features)
     labels = LABELS if all((folder / name).is_file() for name in LABELS) else None
     return MMRecFolder(
-        folder=str(folder), interactions=interactions or _table(folder), features=features, labels=labels
+        folder=str(folder), interactions=interactions or only_table(folder), features=features, labels=labels
     )
 
 
@@ -103,7 +106,7 @@ def _layout(folder: Path) -> Layout:
         return Layout.canonical
     found = [
         layout
-        for layout, pattern in ((Layout.mmrec, "*.inter"), (Layout.matrices, f"*{MATRICES['train']}"))
+        for layout, pattern in ((Layout.mmrec, "*.inter"), (Layout.matrices, f"*{MATRIX_FILES['train']}"))
         if any(folder.glob(pattern))
     ]
     if len(found) == 1:
@@ -111,31 +114,16 @@ def _layout(folder: Path) -> Layout:
     if found:
         raise ConfigError(f"{folder} has files of two layouts: choose one with --layout mmrec or --layout matrices.")
     raise ConfigError(
-        f"{folder} holds neither {MANIFEST} (recmm's own layout), nor an .inter table (mmrec), nor {MATRICES['train']} "
-        "(matrices): give another folder, or name the layout with --layout."
+        f"{folder} holds neither {MANIFEST} (recmm's own layout), nor an .inter table (mmrec), nor "
+        f"{MATRIX_FILES['train']} (matrices): give another folder, or name the layout with --layout."
     )
 
 
-def _table(folder: Path) -> str:
-    tables = sorted(path.name for path in folder.glob("*.inter"))
-    if len(tables) != 1:
-        told = f"{len(tables)} .inter tables ({', '.join(tables)})" if tables else "no .inter table"
-        raise ConfigError(f"{folder} holds {told}: name the one with --interactions FILE.")
-    return tables[0]
-
-
 def _matrices(folder: Path) -> dict[str, str]:
-    """The files of the three splits, all with the same words before their usual names."""
-    starts = sorted(path.name.removesuffix(MATRICES["train"]) for path in folder.glob(f"*{MATRICES['train']}"))
+    """The files of the three splits, all with the same words, or none, before their usual names."""
+    starts = sorted(path.name.removesuffix(MATRIX_FILES["train"]) for path in folder.glob(f"*{MATRIX_FILES['train']}"))
     start = starts[0] if starts else ""
-    return {part: f"{start}{MATRICES[part]}" for part in SPLITS}
-
-
-def _named_features(given: Sequence[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    if wrong := [text for text, (modality, _, file) in zip(given, pairs, strict=True) if not (modality and file)]:
-        raise ConfigError(f"--feature {wrong[0]}: expected modality=file, such as visual=image_feat.npy.")
-    return {modality: file for modality, _, file in pairs}
+    return {part: f"{start}{MATRIX_FILES[part]}" for part in SPLITS}
 
 
 def _features(folder: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A target is whole or absent, and nothing else is left beside it."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -68,3 +69,15 @@ def test_a_folder_filled_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
         (target / "theirs").write_bytes(b"x")
     assert os.listdir(tmp_path) == ["catalogue"]
     assert os.listdir(target) == ["theirs"]
+
+
+def test_what_the_system_refuses_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    occupied = pytest.raises(DataError, match=r"file.x cannot be written \(Not a directory: .*file")
+    with occupied, atomic_folder(tmp_path / "file" / "x"):
+        pytest.fail("the block must not run")
+    full = pytest.raises(DataError, match=r"full cannot be written \(No space left on device\)")
+    with full, atomic_folder(tmp_path / "full") as temporary:
+        (temporary / "half").write_bytes(b"x")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert os.listdir(tmp_path) == ["file"]

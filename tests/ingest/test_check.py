@@ -1,6 +1,5 @@
 """`data check`: faults are planted into a good folder, one at a time and all at once, and each must be found."""
 
-import hashlib
 import json
 import pickle
 import shutil
@@ -23,6 +22,7 @@ from recmm.errors import DataError
 from recmm.ingest.checking import check_catalogue
 from recmm.ingest.command import app
 from recmm.ingest.findings import CODES
+from tests.data.formats.manifests import edit_manifest, sign
 
 Plant = Callable[[Path], None]
 N_USERS, N_ITEMS = 200, 120
@@ -62,18 +62,6 @@ def check(*arguments: str | Path, code: int | None = None) -> dict[str, str]:
     assert code is None or result.exit_code == code, told
     assert all(finding["message"] and finding["advice"] and finding["where"] for finding in told["findings"])
     return {finding["code"]: finding["severity"] for finding in reversed(told["findings"])}
-
-
-def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    change(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-def sign(folder: Path, file: str) -> None:
-    content = (folder / file).read_bytes()
-    entry = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    edit_manifest(folder, lambda manifest: manifest["files"].update({file: entry}))
 
 
 def array(file: str, change: Callable[[np.ndarray], np.ndarray | None]) -> Plant:
@@ -446,7 +434,7 @@ def test_files_are_named_by_options(mmrec_folder: Path) -> None:
     chosen = ("--layout", "mmrec", "--interactions")
     assert "error" not in check(mmrec_folder, *chosen, "toy.inter").values()
     assert check(mmrec_folder, *chosen, "other.inter")["wrong_columns"] == "error"
-    assert check(mmrec_folder, *chosen, "toy.inter", "--feature", "visual=no.npy")["missing_file"] == "error"
+    assert check(mmrec_folder, *chosen, "toy.inter", "--features", "visual=no.npy")["missing_file"] == "error"
 
 
 class Evil:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
 from recmm.data.formats import write_canonical
+from recmm.errors import DataError
 from recmm.ingest.command import app
 from recmm.ingest.description import describe_dataset, patterns
 from recmm.ingest.description_page import write_page
@@ -141,6 +142,13 @@ def test_a_modality_that_nobody_has(tmp_path: Path, toy: MultimodalDataset) -> N
     )
     assert described.to_json()["modalities"][0]["norms"] == {}
     assert all(path.stat().st_size > 10_000 for path in write_page(described, tmp_path))
+
+
+def test_a_page_that_cannot_be_written_is_a_sentence(toy: MultimodalDataset, tmp_path: Path) -> None:
+    write_canonical(toy, tmp_path / "toy")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file cannot be written \(File exists"):
+        run(tmp_path / "toy", "--out", tmp_path / "file")
 
 
 def test_baby_without_features(real_data: Path) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 import recmm
+from recmm.cli import app
 from recmm.data.formats import read_canonical
 from recmm.errors import ConfigError, DataError
 from recmm.ingest.encoders.sound import SoundEncoder
@@ -162,6 +163,37 @@ def test_a_killed_encoding_goes_on_where_it_was(
     assert [line[1] for line in report(tmp_path / "out" / "encode_acoustic.csv")] == ["item", "i7", "i8"]
 
 
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
+    folder: Path, noises: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, batches = SoundEncoder.encode, 0
+
+    def stop(self: SoundEncoder, inputs: list[torch.Tensor]) -> np.ndarray:
+        nonlocal batches
+        batches += 1
+        if batches == 4:
+            raise KeyboardInterrupt
+        return whole(self, inputs)
+
+    monkeypatch.setattr(SoundEncoder, "encode", stop)
+    given = ("--modality", "acoustic", "--encoder", "logmel-stats", "--files", noises, "--batch-size", 5)
+    arguments = ["data", "encode", *map(str, (folder, *given, "--out", tmp_path / "out"))]
+    stopped = CliRunner().invoke(app, arguments)
+    assert (stopped.exit_code, "Run the same command again" in stopped.stderr) == (130, True)
+    assert not (tmp_path / "out").exists()
+    again = CliRunner().invoke(app, arguments)
+    assert (again.exit_code, "were done before" in again.stderr) == (0, True)
+
+
+def test_what_cannot_be_written_is_a_sentence(folder: Path, noises: Path, encode: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot be written \(Not a directory"):
+        encode(
+            *(folder, "--modality", "acoustic", "--encoder", "logmel-stats", "--files", noises),
+            *("--out", tmp_path / "file" / "out"),
+        )
+
+
 def test_another_encoders_remains_are_not_taken(
     folder: Path, noises: Path, encode: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,17 +230,7 @@ def test_what_is_asked_for_wrongly_is_refused_before_anything_is_made(
     assert [path.name for path in tmp_path.iterdir()] == ["bare"]
 
 
-def test_the_help_shows_the_table_of_encoders_and_loads_no_library() -> None:
-    code = (
-        "import sys; from recmm.cli import app; app(sys.argv[1:], standalone_mode=False); print('torch' in sys.modules)"
-    )
-    shown = subprocess.run(
-        [sys.executable, "-c", code, "data", "encode", "--help"],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+def test_the_help_shows_the_table_of_encoders() -> None:
+    shown = CliRunner().invoke(app, ["data", "encode", "--help"], env={"COLUMNS": "200"}).output
     for name in ("minilm-offline", "vgg16: 4,096-d", "logmel-stats: 128-d", "wav2vec2-base"):
         assert name in shown
-    assert shown.splitlines()[-1] == "False"

@@ -9,7 +9,7 @@ import pytest
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.formats import write_canonical
 from recmm.datamodules import CanonicalFolder, MMRecFolder, Synthetic
-from recmm.errors import ConfigError
+from recmm.errors import ConfigError, MissingFileError
 from recmm.ingest.options import Layout
 from recmm.ingest.target import MatricesFolder, catalogue
 
@@ -75,25 +75,28 @@ def test_a_dataset_by_name_and_by_arguments() -> None:
         (["dataset=synthetic", "dataset.scal=1"], {}, "dataset.scal"),
         (["synthetic"], {"layout": Layout.mmrec}, "belong to a folder, but 'synthetic' is none"),
         (["FOLDER"], {}, "neither manifest.json"),
-        (["FOLDER"], {"layout": Layout.mmrec}, "no .inter table: name the one with --interactions"),
+        (["FOLDER"], {"layout": Layout.mmrec}, "no .inter table: put it there, or name it with --interactions"),
+        (["FILE"], {}, "is a file: name a catalogue's folder"),
         (["FOLDER"], {"layout": Layout.canonical, "features": ("a=b",)}, "a manifest names its own"),
         (["FOLDER"], {"layout": Layout.matrices, "interactions": "x"}, "matrices are found by their names"),
         (
             ["FOLDER"],
             {"layout": Layout.mmrec, "interactions": "x", "features": ("image.npy",)},
-            "expected modality=file",
+            "expected MODALITY=FILE",
         ),
     ],
 )
 def test_what_cannot_be_meant(tmp_path: Path, words: list[str], options: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        find(*(str(tmp_path) if word == "FOLDER" else word for word in words), **options)
+    (tmp_path / "table.csv").touch()
+    paths = {"FOLDER": str(tmp_path), "FILE": str(tmp_path / "table.csv")}
+    with pytest.raises((ConfigError, MissingFileError), match=message):
+        find(*(paths.get(word, word) for word in words), **options)
 
 
 def test_several_tables_need_a_choice(folder: Path) -> None:
     for name in ("a.inter", "b.inter"):
         (folder / name).touch()
-    with pytest.raises(ConfigError, match=r"2 .inter tables \(a.inter, b.inter\)"):
+    with pytest.raises(ConfigError, match=r"holds a.inter, b.inter: say with --interactions"):
         find(folder)
     shutil.rmtree(folder)
     with pytest.raises(ConfigError, match="There is no folder"):

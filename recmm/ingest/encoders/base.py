@@ -1,16 +1,19 @@
 """What every encoder offers, and how its library and its weights are obtained or their absence is said."""
 
+from __future__ import annotations
+
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from recmm.errors import ConfigError, DownloadError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T")
 

@@ -101,7 +101,7 @@ def _prepare_lite0(image: Any) -> Tensor:
 
 
 def _timm(name: str, device: str) -> Encoder:
-    timm = library("timm", name, "encode")
+    timm = library("timm", name, "encode-timm")
     model_name = TIMM_NAMES.get(name, name.removeprefix("timm/"))
     if not timm.is_model(model_name):
         near = get_close_matches(model_name, timm.list_models(), 3)

@@ -15,6 +15,7 @@ from recmm.data.atomic import atomic_folder
 from recmm.data.dataset import ItemFeatures, MultimodalDataset
 from recmm.data.formats.canonical import RAW, fill_canonical
 from recmm.ingest.encoders.work import Encoded
+from recmm.ingest.usage import train_line
 
 
 def write(
@@ -50,4 +51,4 @@ def summarise(out: Path, modality: str, found: Encoded, dim: int, unknown: int) 
             typer.echo(f"  {count:,}: {reason}")
     if unknown:
         typer.echo(f"{unknown:,} rows or files of the source belong to no item of the catalogue.")
-    typer.echo(f"Next: python train.py model=vbpr dataset=canonical dataset.folder={out}")
+    typer.echo(f"Next: {train_line(out, 'model=vbpr')}")

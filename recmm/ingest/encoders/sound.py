@@ -99,8 +99,8 @@ def _logmel(name: str, device: str) -> Encoder:
 
 def _bundle(name: str, device: str) -> Encoder:
     """A model of torchaudio's pipelines, its last layer averaged over time."""
-    library("soundfile", name, "encode")
-    bundle = getattr(library("torchaudio", name, "encode").pipelines, BUNDLES[name])
+    library("soundfile", name, "encode-audio")
+    bundle = getattr(library("torchaudio", name, "encode-audio").pipelines, BUNDLES[name])
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)  # torchaudio sets none
     try:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from recmm.data.atomic import atomic_file
+from recmm.data.atomic import atomic_file, writing
 from recmm.errors import DataError
 from recmm.ingest.encoders.base import Encoder, Unusable
 
 TODO, DONE, MISSING = 0, 1, 2  # states of an item
 NOTHING = "nothing named"
+SHOWN = 200  # characters of a text or path in an error
 READERS = min(8, os.cpu_count() or 1)  # threads that read ahead while the encoder works
 
 
@@ -60,17 +62,21 @@ class Work:
     """The folder of one piece of work: features.npy, state.npy (one byte per item), reasons.jsonl.
 
     A batch's rows are written first and its states last, so that what is marked as done is there. ``lock`` lets one
-    process in.
+    process in, and ``held`` is the context that gives it back.
+
+    Raises:
+        DataError: another process is at it, or the folder cannot be made.
     """
 
     def __init__(self, folder: Path, n_items: int) -> None:
         self.folder, self.n_items = folder, n_items
-        folder.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(folder / "lock")
-        try:
-            self.lock.acquire(timeout=0)
-        except Timeout as error:
-            raise DataError(f"{folder} is in use: another process is encoding the same. Wait for it.") from error
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.held = self.lock.acquire(timeout=0)
+            except Timeout as error:  # an OSError, too
+                raise DataError(f"{folder} is in use: another process is encoding the same. Wait for it.") from error
 
     def open(self, dim: int) -> tuple[np.memmap, np.memmap]:
         """Features, float32 [n_items, dim], and states, uint8 [n_items]; an earlier run's where there was one."""
@@ -196,10 +202,11 @@ def _rows(encoder: Encoder, batch: np.ndarray, read: list[Any]) -> tuple[dict[in
 def _check(found: Encoded, entries: Sequence[str | None]) -> None:
     items = np.flatnonzero(found.observed)
     if not len(items):
-        common = list(found.reasons.values())
+        reason, count = Counter(found.reasons.values()).most_common(1)[0]
+        first = next(item for item, other in found.reasons.items() if other == reason)
         raise DataError(
-            f"None of the {len(entries):,} items could be encoded, most because: {max(set(common), key=common.count)}. "
-            "Nothing was written."
+            f"None of the {len(entries):,} items could be encoded; {count:,} of them because: {reason}. The first is "
+            f"{(entries[first] or '')[:SHOWN]!r}. Nothing was written."
         )
     different = len({entries[item] for item in items[:1000]}) > 1
     if different and all((found.values[item] == found.values[items[0]]).all() for item in items):

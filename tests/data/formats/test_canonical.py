@@ -1,7 +1,5 @@
 """The canonical layout: what is written reads back the same, and what was changed since is refused."""
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +23,7 @@ from recmm.errors import (
     ObjectArrayError,
     SplitOverlapError,
 )
+from tests.data.formats.manifests import edit_manifest, sign
 
 
 @pytest.fixture
@@ -51,19 +50,6 @@ def dataset(catalogue: MultimodalDataset) -> MultimodalDataset:
 def folder(dataset: MultimodalDataset, tmp_path: Path) -> Path:
     write_canonical(dataset, tmp_path / "toy")
     return tmp_path / "toy"
-
-
-def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    change(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-def sign(folder: Path, file: str) -> None:
-    """Bring the manifest in line with a file that a test has changed."""
-    content = (folder / file).read_bytes()
-    entry = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    edit_manifest(folder, lambda manifest: manifest["files"].update({file: entry}))
 
 
 def rewrite(folder: Path, file: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:

@@ -36,16 +36,16 @@ def test_an_unknown_name_gets_the_list(name: str, modality: str, message: str) -
 
 def test_a_missing_library_names_its_extra() -> None:
     with pytest.raises(
-        ConfigError, match=r"needs no_such_library, which is not installed: pip install 'recmm\[encode\]'"
+        ConfigError, match=r"needs no_such_library, which is not installed: pip install 'recmm\[encode-timm\]'"
     ):
-        base.library("no_such_library", "vgg16", "encode")
+        base.library("no_such_library", "vgg16", "encode-timm")
 
 
 def test_a_library_built_for_another_torch_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "vision_of_another_torch.py").write_text("raise RuntimeError('operator x::nms does not exist')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"does not load with this torch \(operator x::nms does not exist\)"):
-        base.library("vision_of_another_torch", "vgg16", "encode")
+        base.library("vision_of_another_torch", "vgg16", "encode-timm")
     sys.modules.pop("vision_of_another_torch", None)
 
 

@@ -118,7 +118,7 @@ def test_timms_networks_have_the_dimension_that_is_said(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With random weights: the trained ones would have to be downloaded."""
-    timm = pytest.importorskip("timm", reason="the extra [encode] is not installed")
+    timm = pytest.importorskip("timm", reason="the extra [encode-timm] is not installed")
     pytest.importorskip("huggingface_hub")
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name, pretrained, **options: create(name, **options))
@@ -130,6 +130,6 @@ def test_timms_networks_have_the_dimension_that_is_said(
 
 
 def test_a_model_that_timm_does_not_have_is_refused() -> None:
-    pytest.importorskip("timm", reason="the extra [encode] is not installed")
+    pytest.importorskip("timm", reason="the extra [encode-timm] is not installed")
     with pytest.raises(ConfigError, match=r"timm has no such model; near: .*convnext_tiny"):
         load("timm/convnext_tyni", "cpu")
