@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="configuration as for train.py, e.g. dataset=tiktok_va")
     parser.add_argument("--methods", default="lightgcn,i3mrec", help="comma separated, of: " + ", ".join(BARE_LOOPS))
     parser.add_argument("--rounds", type=int, default=4, help="alternations")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     pl.seed_everything(0, verbose=False)
     for method in arguments.methods.split(","):
         timed = Timed(compose_config([f"model={method}", "settings=null", "logger=csv", *arguments.overrides]))

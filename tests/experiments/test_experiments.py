@@ -110,6 +110,21 @@ def test_our_own_experiment_has_every_imputer_and_its_commands_compose() -> None
     assert all(next(jobs(several, config_folder())) for several in commands("imputers")["imputers"])
 
 
+def test_every_method_of_the_zoo_has_the_same_budget() -> None:
+    """As many trials of as many epochs for each, and every method that trains has its command."""
+    trials, epochs = {}, set()
+    for arguments in commands("zoo")["zoo"]:
+        composed = list(jobs([*arguments, "missing=full", "seed=0"], config_folder()))
+        if arguments[-1].startswith("seed=") or "dataset=baby" in arguments:
+            continue  # more seeds of the best, another dataset
+        (model,) = {cfg.hydra.runtime.choices.model for cfg in composed}
+        trials[model] = len(composed)
+        epochs |= {cfg.trainer.max_epochs for cfg in composed}
+        assert all(cfg.hydra.runtime.choices.callbacks == "none" for cfg in composed)
+    assert set(trials) == {"mfbpr", "lightgcn", "sgl", "invpref", "vbpr", "lattice", "bm3", "mgcn", "milk"}
+    assert set(trials.values()) == {4} and epochs == {30}
+
+
 def test_what_the_command_line_says_comes_before_the_file() -> None:
     arguments = ["experiment=ci2mg_fig3", "model=lightgcn", "dataset=tiktok", "seed=5", "missing.rate=0.25"]
     (cfg,) = jobs([*arguments, "missing.seed=1", "sweep.name=mine"], config_folder())

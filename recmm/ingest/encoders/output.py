@@ -28,7 +28,6 @@ def write(
     with atomic_folder(out) as new:
         if (folder / RAW).is_file():
             shutil.copyfile(folder / RAW, new / RAW)
-        fill_canonical(replace(dataset, features=features), new)
         for carried in sorted(folder.glob("encode_*.*")):
             shutil.copyfile(carried, new / carried.name)
         report = io.StringIO()
@@ -40,6 +39,7 @@ def write(
             json.dumps(about | {"observed": int(found.observed.sum()), "missing": len(found.reasons)}, indent=2) + "\n",
             encoding="utf-8",
         )
+        fill_canonical(replace(dataset, features=features), new)  # last, so that the manifest lists the reports too
 
 
 def summarise(out: Path, modality: str, found: Encoded, dim: int, unknown: int) -> None:
