@@ -117,14 +117,7 @@ def read_items(
         if other is not None:
             tables.find_column(names, "item", path, option=option, given=other)
     table = tables.read_columns(path, [column, *(text or []), image, audio])
-    labels = tables.labels(table, column, path)
-    repeated = ~labels.is_first_distinct()
-    if repeated.any():
-        row = int(repeated.arg_max() or 0)
-        raise IdError(
-            f"{path}: {repeated.sum():,} rows name an item for a second time, the first is {shown_value(labels[row])} "
-            f"in line {table[tables.ROW][row]}; expected one row for each item."
-        )
+    labels = tables.item_labels(table, column, path)
     parts = pl.DataFrame({name: tables.texts(table, name, path) for name in text or []})
     absent = pl.Series([None] * len(labels), dtype=pl.String)
     made = parts.select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series() if text else absent

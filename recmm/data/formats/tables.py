@@ -122,6 +122,23 @@ def labels(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
     return texts
 
 
+def item_labels(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
+    """The raw labels of a table with one row per item.
+
+    Raises:
+        ColumnError, IdError: as ``labels``; an item that stands there twice.
+    """
+    found = labels(table, column, path)
+    repeated = ~found.is_first_distinct()
+    if repeated.any():
+        row = int(repeated.arg_max() or 0)
+        raise IdError(
+            f"{path}: {repeated.sum():,} rows name an item for a second time, the first is {shown_value(found[row])} "
+            f"in line {table[ROW][row]}; expected one row for each item."
+        )
+    return found
+
+
 def codes(texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
     """int64 [n] places in the unique labels, and these, in the order in which they first occur."""
     unique = texts.unique(maintain_order=True)

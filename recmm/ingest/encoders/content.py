@@ -8,7 +8,7 @@ import polars as pl
 
 from recmm.data.formats import tables
 from recmm.data.formats.canonical import RAW
-from recmm.errors import ConfigError, DataError, IdError
+from recmm.errors import ConfigError, DataError
 from recmm.ingest.encoders.catalogue import RAW_COLUMN
 
 ITEM = "item"  # the column of raw labels in raw.parquet, and here
@@ -115,12 +115,5 @@ def _read(path: Path, id_column: str | None, column: str) -> pl.DataFrame:
     assert item is not None  # required
     tables.find_column(names, "item", path, option="--column", given=column)
     table = tables.read_columns(path, [item, column])
-    labels = tables.labels(table, item, path)
-    repeated = ~labels.is_first_distinct()
-    if repeated.any():
-        row = int(repeated.arg_max() or 0)
-        raise IdError(
-            f"{path}: {repeated.sum():,} rows name an item for a second time, the first is {labels[row]!r} in line "
-            f"{table[tables.ROW][row]}; expected one row for each item."
-        )
+    labels = tables.item_labels(table, item, path)
     return pl.DataFrame({ITEM: labels, "content": tables.texts(table, column, path)})
