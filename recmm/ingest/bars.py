@@ -1,10 +1,11 @@
 """Progress bars on stderr, so that stdout holds results alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, track
 
 T = TypeVar("T")
 
@@ -16,3 +17,13 @@ def bar(items: Iterable[T], description: str, *, total: float | None = None) -> 
     """
     console = Console(stderr=True)
     return track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def waiting(description: str) -> Iterator[None]:
+    """A sign of life with the time passed, for one long call of a library that does not say how far it is."""
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        progress.add_task(description, total=None)
+        yield

@@ -1,6 +1,7 @@
 """From a source in one of the layouts to a canonical folder, with a summary of what came in."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rich.table import Table
 from recmm.data.atomic import atomic_folder
 from recmm.data.formats.canonical import fill_canonical
 from recmm.errors import ConfigError, MissingFileError
+from recmm.ingest.bars import waiting
 from recmm.ingest.import_amazon import AmazonOptions, import_amazon
 from recmm.ingest.import_csv import CsvOptions, import_csv
 from recmm.ingest.import_released import (
@@ -56,8 +58,10 @@ def convert(layout: str, source: Path, out: Path, *, name: str | None, given: Ma
         )
     settings = kind(**options)
     with atomic_folder(out) as new:
-        made = read(folder, name or out.resolve().name, settings, new)
-        with Console(stderr=True).status(f"Checking, writing and digesting {out}"):
+        # Amazon's readers show how far they are; the others are single calls of a library.
+        with nullcontext() if layout == "amazon" else waiting(f"Reading {source}"):
+            made = read(folder, name or out.resolve().name, settings, new)
+        with waiting(f"Checking, writing and digesting {out}"):
             fill_canonical(made.dataset, new, raw=made.raw)
     Console().print(summary(made))
     Console().print(f"Next: {train_line(out)}", soft_wrap=True, highlight=False, markup=False)
