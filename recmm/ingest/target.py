@@ -1,6 +1,5 @@
 """Which catalogue a command is about: a folder in any layout, the word of a known dataset, or arguments of train.py."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -76,7 +75,6 @@ def _of_arguments(target: Sequence[str]) -> MultimodalDataModule:
                 raise ConfigError(f"{first} is a file: name a catalogue's folder, or make one with data import.")
             raise ConfigError(f"There is no folder {first} and no dataset of that name{suggestion(first, known)}")
         first = f"dataset={first}"
-    logging.getLogger("recmm").setLevel(logging.WARNING)
     (cfg,) = check_arguments([first, *others], folder)
     datamodule: MultimodalDataModule = build(cfg.dataset)
     return datamodule
