@@ -10,9 +10,10 @@ from recmm.data.arrays import load_features
 from recmm.data.formats.amazon import read_reviews, read_texts
 from recmm.data.formats.amazon_images import DIM, copy_image_rows
 from recmm.data.formats.canonical import RAW_COLUMNS, feature_file
+from recmm.data.protocols.random_per_user import random_split
 from recmm.data.row_file import row_file
 from recmm.errors import ConfigError, MissingFileError
-from recmm.ingest.importing import Imported, catalogue, filtered, random_split
+from recmm.ingest.importing import Imported, catalogue, filtered
 
 MODALITY = "visual"
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from recmm.data.dataset import Split
 from recmm.data.formats.csv_table import InteractionColumns, read_interactions, read_items, read_labels
+from recmm.data.protocols.random_per_user import random_split
 from recmm.errors import ConfigError
 from recmm.ingest.gathering import gather_features
-from recmm.ingest.importing import Imported, by_modality, catalogue, filtered, in_dense_order, random_split
+from recmm.ingest.importing import Imported, by_modality, catalogue, filtered, in_dense_order
 
 
 @dataclass(frozen=True)

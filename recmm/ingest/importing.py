@@ -66,15 +66,6 @@ def filtered(raw: RawInteractions, min_interactions: int) -> RawInteractions:
     return once.core(min_interactions) if min_interactions > 1 else once
 
 
-def random_split(seed: int, name: str | None) -> Split:
-    """What ``RawInteractions.split_at_random`` makes, under this ``name`` or else one with the seed."""
-    return Split(
-        name or f"random-s{seed}",
-        f"per user at random (seed {seed}): of fewer than 10 pairs one for validation and one for test, else a fifth "
-        "held out and half of that, rounded down, for validation",
-    )
-
-
 def catalogue(
     raw: RawInteractions,
     features: Mapping[str, tuple[np.ndarray, np.ndarray]],

@@ -12,6 +12,7 @@ from recmm.data.arrays import check_matrix, load_array
 from recmm.data.dataset import SPLITS, Split, SplitColumns
 from recmm.data.formats import canonical, matrices, mmrec
 from recmm.data.pickles import load_sparse
+from recmm.data.words import shown_value
 from recmm.errors import ColumnError, DataError, DigestError, FeatureFileError, IdError
 from recmm.ingest.findings import Findings
 from recmm.ingest.found import NOTHING, Found
@@ -180,8 +181,8 @@ def _canonical_splits(findings: Findings, path: Path, stated: Any) -> dict[str, 
         findings.add("bad_ids", file, message)
     strange = table.filter(~pl.col("split").is_in(SPLITS) | pl.col("split").is_null())
     if len(strange):
-        example = strange["split"][0]
-        message = f"{len(strange):,} rows belong to no split, the first says {example!r}; expected {', '.join(SPLITS)}."
+        example = shown_value(strange["split"][0])
+        message = f"{len(strange):,} rows belong to no split, the first says {example}; expected {', '.join(SPLITS)}."
         findings.add("unknown_split", file, message)
     columns = canonical.split_columns(table.filter(~empty_ids), path)
     return {part: found._replace(source=file) for part, found in columns.items()}

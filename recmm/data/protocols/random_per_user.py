@@ -28,9 +28,13 @@ class RandomPerUser(SplitProtocol):
             raise ConfigError(f"dataset.protocol.seed must not be negative; got {self.seed}.")
 
     def divide(self, dataset: MultimodalDataset, pairs: AllPairs) -> tuple[Split, np.ndarray]:
-        split = Split(
-            f"random-s{self.seed}",
-            f"all pairs per user at random (seed {self.seed}): of fewer than 3 all in training, of fewer than 10 one "
-            "for validation and one for test, else 20 % held out and half of that, rounded down, for validation",
-        )
-        return split, random_per_user(pairs.users, seed=self.seed)
+        return random_split(self.seed), random_per_user(pairs.users, seed=self.seed)
+
+
+def random_split(seed: int, name: str | None = None) -> Split:
+    """What ``splitting.random_per_user`` makes, under this ``name`` or else one with the seed."""
+    return Split(
+        name or f"random-s{seed}",
+        f"all pairs per user at random (seed {seed}): of fewer than 3 all in training, of fewer than 10 one "
+        "for validation and one for test, else 20 % held out and half of that, rounded down, for validation",
+    )
