@@ -21,9 +21,9 @@ from bare_loop import BARE_LOOPS
 from omegaconf import DictConfig, open_dict
 from pytorch_lightning.callbacks import Callback
 
-from recmm.experiment.build import build, configure
 from recmm.experiment.callbacks import Checkpoints
-from recmm.experiment.check import jobs
+from recmm.experiment.config.build import build, configure
+from recmm.experiment.config.check import jobs
 from recmm.experiment.launch import config_folder
 from recmm.experiment.memory import peak_memory_mb
 from recmm.experiment.records import Record

@@ -18,9 +18,9 @@ import numpy as np
 import scipy.sparse as sp
 
 with atheris.instrument_imports(include=["recmm", "pickletools", "numpy.lib", "zipfile"]):
-    from recmm.data.archive import unpack
-    from recmm.data.arrays import load_features
-    from recmm.data.pickles import load_sparse
+    from recmm.data.files.archive import unpack
+    from recmm.data.files.arrays import load_features
+    from recmm.data.files.pickles import load_sparse
     from recmm.errors import DataError
 
 MATRIX = sp.coo_matrix(np.eye(3, 4, dtype=np.float32))

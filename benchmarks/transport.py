@@ -26,8 +26,8 @@ import torch.nn.functional as F
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from recmm.experiment.build import build
-from recmm.experiment.check import jobs
+from recmm.experiment.config.build import build
+from recmm.experiment.config.check import jobs
 from recmm.experiment.launch import config_folder
 from recmm.experiment.memory import peak_memory_mb
 from recmm.nn.transport import Plan, TransportSettings, solve

@@ -17,7 +17,7 @@ class GridSweeper(BasicSweeper):
         super().__init__(max_batch_size=None, params=params)
 
     def sweep(self, arguments: list[str]) -> None:
-        from recmm.experiment.sweep import run_sweep
+        from recmm.experiment.sweep.sweeper import run_sweep
 
         assert self.hydra_context is not None and self.config is not None and self.launcher is not None
         [combinations] = self.split_arguments(_overrides(self, arguments), None)
@@ -43,7 +43,7 @@ class SearchSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         from recmm.errors import RecmmError, leave
-        from recmm.experiment.search import run_search
+        from recmm.experiment.search.searcher import run_search
 
         assert self.hydra_context is not None and self.config is not None and self.launcher is not None
         try:

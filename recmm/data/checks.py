@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recmm.data.arrays import as_features
+from recmm.data.files.arrays import as_features
 from recmm.errors import DataError, EmptySplitError, FeatureShapeError, IdError
 
 FREE_IDS, IDS_PER_PAIR = 10_000, 20  # unlabelled ids beyond both together are raw ids, which would need absurd tables

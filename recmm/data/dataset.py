@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from recmm.data.arrays import check_finite, read_only, visible_chunks
 from recmm.data.catalog import Catalog, NegativeItems
 from recmm.data.checks import check_not_empty, checked_features, checked_ids, checked_labels, checked_numbers
+from recmm.data.files.arrays import check_finite, read_only, visible_chunks
 from recmm.errors import DataError, FeatureShapeError, SplitOverlapError
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from recmm.data.fetch import RemoteFile, fetch
+from recmm.data.files.fetch import RemoteFile, fetch
 from recmm.errors import DigestError, DownloadError, MissingFileError
 
 

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 
+from recmm.data.batches.ranking import EvaluationSettings, RankingBatches
+from recmm.data.batches.sampling import PairBatches
+from recmm.data.batches.sharding import ALONE, Process
 from recmm.data.catalog import Catalog
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.protocols import SplitProtocol
-from recmm.data.ranking_batches import EvaluationSettings, RankingBatches
-from recmm.data.sampling import PairBatches
-from recmm.data.sharding import ALONE, Process
 from recmm.missing.imputers import Imputer, Zero
 from recmm.missing.masks import Masks, Phase
 from recmm.missing.settings import Full, MissingSetting

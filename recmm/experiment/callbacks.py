@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import Checkpoint as CheckpointBase
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 
-from recmm.data.atomic import replace_atomically
+from recmm.data.files.atomic import replace_atomically
 from recmm.errors import ConfigError
 from recmm.evaluation.metrics import RankingMetrics
 from recmm.experiment.records import Record

@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.ticker import MaxNLocator
 
-from recmm.data.atomic import atomic_file
+from recmm.data.files.atomic import atomic_file
 
 matplotlib.use("Agg")  # no screen is needed
 

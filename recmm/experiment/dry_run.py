@@ -12,9 +12,9 @@ from recmm.data.dataset import MultimodalDataset
 from recmm.data.excerpt import excerpt
 from recmm.datamodules.given import Given
 from recmm.errors import own_error, wants_traceback
-from recmm.experiment.build import build, build_model, configure, dataset_reader
-from recmm.experiment.check import check_arguments
-from recmm.experiment.identity import config_hash
+from recmm.experiment.config.build import build, build_model, configure, dataset_reader
+from recmm.experiment.config.check import check_arguments
+from recmm.experiment.config.identity import config_hash
 from recmm.experiment.launch import config_folder
 from recmm.experiment.run import make_trainer
 

@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 
 import recmm
 from recmm.errors import ConfigError, RecmmError, leave, own_error
-from recmm.experiment.check import CONFIG_NAME, check, check_arguments, config_loader, without_null_groups
-from recmm.experiment.identity import register_resolvers
-from recmm.experiment.schema import register_schema
+from recmm.experiment.config.check import CONFIG_NAME, check, check_arguments, config_loader, without_null_groups
+from recmm.experiment.config.identity import register_resolvers
+from recmm.experiment.config.schema import register_schema
 
 # At import, so that a launcher's worker processes, which import this module to find `task`, know them too.
 register_schema()
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def task(cfg: DictConfig) -> float | None:
     """One job; returns the validation metric that a sweeper maximises, None if its sweep has called it off."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        from recmm.experiment.sweep import guarded
+        from recmm.experiment.sweep.sweeper import guarded
 
         return guarded(_train, cfg, Path(HydraConfig.get().runtime.output_dir))
     try:

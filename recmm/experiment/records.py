@@ -21,9 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero
 
 from recmm import __version__
-from recmm.data.atomic import replace_atomically
+from recmm.data.files.atomic import replace_atomically
 from recmm.errors import RunError
-from recmm.experiment.identity import differences
+from recmm.experiment.config.identity import differences
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.errors import ConfigError
 from recmm.evaluation.strata import stratify
-from recmm.experiment.build import build, build_model, configure
 from recmm.experiment.callbacks import Checkpoints, KeepRankings
+from recmm.experiment.config.build import build, build_model, configure
+from recmm.experiment.config.identity import identity, signature, uses_modalities
 from recmm.experiment.curves import draw_curves
-from recmm.experiment.identity import identity, signature, uses_modalities
 from recmm.experiment.loggers import close_loggers
 from recmm.experiment.memory import peak_memory_mb, start_peak_memory
 from recmm.experiment.progress import EpochBar, print_closing
@@ -164,7 +164,7 @@ def _execute(
     checkpoints = Checkpoints(record, monitor=monitor, method=settings)
     tables = RankingTables()
     if cfg.sweep.trial is not None:
-        from recmm.experiment.search_study import Pruning  # needs Optuna, an extra
+        from recmm.experiment.search.study import Pruning  # needs Optuna, an extra
 
         callbacks = [*callbacks, Pruning(record, checkpoints, cfg.sweep.trial)]
     loggers = [build(node, record=record) for node in cfg.logger.values()]

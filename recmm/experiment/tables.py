@@ -8,7 +8,7 @@ import polars as pl
 import torch
 from torch import distributed
 
-from recmm.data.atomic import atomic_file
+from recmm.data.files.atomic import atomic_file
 from recmm.evaluation.metrics import per_user_metrics
 from recmm.models.base import RankedBatch
 

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from recmm.data.dataset import Interactions
-from recmm.ingest.bars import bar
-from recmm.ingest.scan import FeatureScan
+from recmm.ingest.cli.progress import bar
+from recmm.ingest.feature_scan import FeatureScan
 from recmm.seeding import stream
 
 EXACT = 10**11  # multiplications of users x items x columns up to which nothing is sampled: some seconds

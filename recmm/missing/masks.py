@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recmm.data.atomic import atomic_file
+from recmm.data.files.atomic import atomic_file
 from recmm.errors import DataError, MissingFileError
 from recmm.missing.patterns import any_modality
 

@@ -1,9 +1,9 @@
 """One file per paper: a LightningModule that holds the method's equations and nothing else."""
 
 from recmm.models.base import Embeddings, Recommender
+from recmm.models.baselines import Popularity, Random
 from recmm.models.bm3 import BM3
 from recmm.models.ci2mg import CI2MG
-from recmm.models.floors import Popularity, Random
 from recmm.models.i3mrec import I3MRec
 from recmm.models.invpref import InvPref
 from recmm.models.lattice import LATTICE

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recmm.data.batches import Pairs
+from recmm.data.batches.sampling import static_negatives
 from recmm.data.catalog import Catalog
-from recmm.data.sampling import static_negatives
 from recmm.errors import ConfigError
 from recmm.losses import mean_absolute, mean_square
 from recmm.missing.view import ModalityView

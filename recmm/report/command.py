@@ -11,7 +11,7 @@ import polars as pl
 import typer
 
 from recmm import __version__
-from recmm.data.atomic import replace_atomically
+from recmm.data.files.atomic import replace_atomically
 from recmm.errors import RunError
 from recmm.experiment.records import read_result
 from recmm.report import plots, results

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 
-from recmm.data.atomic import atomic_file
+from recmm.data.files.atomic import atomic_file
 
 matplotlib.use("Agg")  # no screen is needed
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from recmm.data.atomic import replace_atomically
+from recmm.data.files.atomic import replace_atomically
 from recmm.errors import RunError
 from recmm.experiment.loggers import wandb_mode
 from recmm.report.runs import Runs, load_runs

@@ -14,12 +14,12 @@ from hydra.utils import get_class
 from torch import Tensor
 
 from recmm.data.batches import Pairs
+from recmm.data.batches.sampling import PairBatches
 from recmm.data.dataset import MultimodalDataset, SplitColumns, assemble
-from recmm.data.sampling import PairBatches
 from recmm.data.synthetic import synthetic
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.datamodules.given import Given
-from recmm.experiment.build import build as build_node
+from recmm.experiment.config.build import build as build_node
 from recmm.experiment.launch import config_folder
 from recmm.missing.imputers import Imputer, Mean, Zero
 from recmm.missing.masks import Phase

@@ -23,7 +23,7 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recmm.data.pickles import ADMITTED
+from recmm.data.files.pickles import ADMITTED
 from recmm.errors import DataError
 
 LONG = int(os.environ.get("RECMM_FUZZ", "0"))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from recmm.data.fetch import RemoteFile
+from recmm.data.files.fetch import RemoteFile
 
 
 @dataclass

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recmm.data import arrays
 from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.files import arrays
 from recmm.errors import (
     DataError,
     EmptySplitError,

@@ -16,12 +16,12 @@ import scipy.sparse as sp
 from hypothesis import strategies as st
 
 import recmm
-from recmm.data.archive import unpack
-from recmm.data.arrays import load_array, load_features
 from recmm.data.dataset import Split, SplitColumns, assemble
+from recmm.data.files.archive import unpack
+from recmm.data.files.arrays import load_array, load_features
+from recmm.data.files.pickles import load_sparse
 from recmm.data.formats import read_canonical, read_matrices, read_mmrec, write_canonical
 from recmm.data.formats.canonical import KEYS, MANIFEST, _sha256
-from recmm.data.pickles import load_sparse
 from recmm.errors import DataError, IdError, MissingFileError
 from tests.data.fuzz import NUMBERS, fuzzed, jsons, npy_files, parquets, pickle_programs, read_or_refuse, tables
 from tests.data.http_server import zipped
@@ -170,8 +170,8 @@ WORST = {
 READ_ALL = """
 import resource, sys
 from pathlib import Path
-from recmm.data.arrays import load_features
-from recmm.data.pickles import load_sparse
+from recmm.data.files.arrays import load_features
+from recmm.data.files.pickles import load_sparse
 from recmm.errors import DataError
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 most = pages * resource.getpagesize() + 200 * 2**20

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recmm.data.arrays import load_features
 from recmm.data.dataset import Split, assemble
+from recmm.data.files.arrays import load_features
+from recmm.data.files.row_file import row_file
 from recmm.data.formats import tables as table_files
 from recmm.data.formats.amazon import read_reviews, read_texts
 from recmm.data.formats.amazon_images import DIM, ROW, copy_image_rows
 from recmm.data.formats.csv_table import read_interactions, read_items, read_labels
 from recmm.data.formats.json_splits import FILES, read_json
 from recmm.data.raw import RawInteractions
-from recmm.data.row_file import row_file
 from tests.data.fuzz import LONG, NUMBERS, fuzzed, jsons, npy_files, parquets, read_or_refuse, tables
 
 PAIRS = {"train": {"0": [0, 2], "1": [1], "2": [3]}, "val": {"0": [3], "1": [0]}, "test": {"2": [1], "3": [4]}}

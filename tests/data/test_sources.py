@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recmm.data import sources
-from recmm.data.fetch import RemoteFile, git_blob_digest
+from recmm.data.files.fetch import RemoteFile, git_blob_digest
 from recmm.data.sources import Origin, obtain
 from recmm.errors import DigestError, DownloadError, MissingFileError
 from tests.data.http_server import Reply, Server, pinned, server

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recmm.data.batches import RankingBatch
+from recmm.data.batches.ranking import RankingBatches
 from recmm.data.dataset import Split
 from recmm.data.formats.matrices import read_matrices
-from recmm.data.ranking_batches import RankingBatches
 from recmm.evaluation import CUTOFFS, ListMetrics, RankingMetrics, Ranks, per_user_metrics, rank_positives, top_k
 
 GRID = 2.0**-32  # per-user values are multiples of it

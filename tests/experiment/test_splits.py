@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from recmm.errors import ConfigError
-from recmm.experiment.check import check_arguments
-from recmm.experiment.identity import config_hash, identity
+from recmm.experiment.config.check import check_arguments
+from recmm.experiment.config.identity import config_hash, identity
 from recmm.experiment.launch import config_folder
 
 SMALL = ("dataset.n_users=150", "dataset.n_items=90", "trainer.threads=1", "logger=csv")

@@ -12,7 +12,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from recmm.experiment.check import jobs
+from recmm.experiment.config.check import jobs
 from recmm.experiment.launch import config_folder
 from recmm.experiment.run import train
 

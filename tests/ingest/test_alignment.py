@@ -11,7 +11,7 @@ import recmm.ingest.alignment as module
 from recmm.data.dataset import Interactions, MultimodalDataset
 from recmm.data.synthetic import synthetic
 from recmm.ingest.alignment import Alignment, align
-from recmm.ingest.scan import scan
+from recmm.ingest.feature_scan import scan
 
 CONF = Path(__file__).parents[2] / "conf"
 

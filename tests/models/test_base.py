@@ -13,7 +13,7 @@ from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError, NonFiniteLossError
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
-from recmm.models.floors import Popularity, Random
+from recmm.models.baselines import Popularity, Random
 from recmm.models.lightgcn import LightGCN
 from recmm.models.mfbpr import MFBPR
 from recmm.models.training import Training

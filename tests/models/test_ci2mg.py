@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recmm.data.batches import Pairs
+from recmm.data.batches.sampling import PairBatches
 from recmm.data.catalog import Catalog
 from recmm.data.dataset import MultimodalDataset
-from recmm.data.sampling import PairBatches
 from recmm.data.synthetic import synthetic
 from recmm.errors import ConfigError
 from recmm.missing.imputers import Mean

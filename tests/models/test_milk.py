@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from recmm.data.batches import Pairs
+from recmm.data.batches.sampling import PairBatches
 from recmm.data.catalog import Catalog
 from recmm.data.dataset import MultimodalDataset
-from recmm.data.sampling import PairBatches
 from recmm.errors import ConfigError
 from recmm.missing.imputers import Zero
 from recmm.missing.settings import Rate

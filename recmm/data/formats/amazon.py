@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recmm.data.lines import lines
+from recmm.data.files.quoting import shown_value
+from recmm.data.files.text_lines import lines
 from recmm.data.raw import RawInteractions
-from recmm.data.words import shown_value
 from recmm.errors import ColumnError, DataError, IdError
 
 TEXT = ("brand", "title", "description", "category")  # the order in which they are joined

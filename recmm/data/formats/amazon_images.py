@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recmm.data.lines import watched
-from recmm.data.paths import require_file
-from recmm.data.row_file import RowFile
+from recmm.data.files.paths import require_file
+from recmm.data.files.row_file import RowFile
+from recmm.data.files.text_lines import watched
 from recmm.errors import FeatureShapeError, TruncatedFileError
 
 DIM = 4096

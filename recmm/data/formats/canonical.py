@@ -21,12 +21,12 @@ from typing import Any, get_args
 import numpy as np
 import polars as pl
 
-from recmm.data.arrays import load_array, load_features, visible_chunks
-from recmm.data.atomic import atomic_folder
 from recmm.data.catalog import NegativeItems
 from recmm.data.dataset import FORMAT_VERSION, SPLITS, MultimodalDataset, Split, SplitColumns, assemble
-from recmm.data.paths import require_file
-from recmm.data.words import shown, shown_value
+from recmm.data.files.arrays import load_array, load_features, visible_chunks
+from recmm.data.files.atomic import atomic_folder
+from recmm.data.files.paths import require_file
+from recmm.data.files.quoting import shown, shown_value
 from recmm.errors import ColumnError, DataError, DigestError, FeatureShapeError, IdError
 
 FORMAT = "recmm canonical"

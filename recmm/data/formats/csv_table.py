@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recmm.data.files.paths import require_file
+from recmm.data.files.quoting import shown_value
 from recmm.data.formats import tables
 from recmm.data.formats.canonical import RAW_COLUMNS
-from recmm.data.paths import require_file
 from recmm.data.raw import RawInteractions
-from recmm.data.words import shown_value
 from recmm.errors import ColumnError, IdError
 
 PARTS = {  # what the column of a given split may hold, in any case

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from recmm.data.arrays import load_features
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.files.arrays import load_features
+from recmm.data.files.paths import require_file
+from recmm.data.files.quoting import shown_value
 from recmm.data.formats.mmrec import catalogue_size
-from recmm.data.paths import require_file
-from recmm.data.words import shown_value
 from recmm.errors import DataError, IdError
 
 FILES = {"train": "train.json", "val": "val.json", "test": "test.json"}

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import coo_matrix
 
-from recmm.data.arrays import load_features
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
-from recmm.data.pickles import load_sparse
+from recmm.data.files.arrays import load_features
+from recmm.data.files.pickles import load_sparse
 from recmm.errors import IdError
 
 FILES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recmm.data.arrays import load_features
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
-from recmm.data.lines import first_line
-from recmm.data.paths import require_file
-from recmm.data.words import shown
+from recmm.data.files.arrays import load_features
+from recmm.data.files.paths import require_file
+from recmm.data.files.quoting import shown
+from recmm.data.files.text_lines import first_line
 from recmm.errors import ColumnError, FeatureShapeError, IdError
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recmm.data.lines import first_line
-from recmm.data.parquet import try_parquet
-from recmm.data.paths import require_file
-from recmm.data.words import shown, shown_value
+from recmm.data.files.parquet import try_parquet
+from recmm.data.files.paths import require_file
+from recmm.data.files.quoting import shown, shown_value
+from recmm.data.files.text_lines import first_line
 from recmm.errors import ColumnError, IdError
 
 ROW = "row\tnumber"  # column with a row's place in the file; not a name that anybody gives

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from recmm.data.files.row_file import row_file
 from recmm.data.formats.amazon import assemble_text, read_reviews, read_texts
 from recmm.data.formats.amazon_images import DIM, copy_image_rows
-from recmm.data.row_file import row_file
 from recmm.errors import ColumnError, DataError, FeatureShapeError, IdError, TruncatedFileError
 
 REVIEW = {

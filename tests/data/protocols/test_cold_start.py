@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from recmm.data.batches.ranking import RankingBatches
+from recmm.data.batches.sampling import NegativeSampler, PairBatches
 from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
 from recmm.data.protocols import ItemColdStart
-from recmm.data.ranking_batches import RankingBatches
-from recmm.data.sampling import NegativeSampler, PairBatches
 from recmm.errors import ConfigError, DataError
 from recmm.evaluation.metrics import per_user_metrics
 from recmm.evaluation.ranking import rank_positives

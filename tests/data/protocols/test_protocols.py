@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recmm.data.batches.sampling import static_negatives
 from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
 from recmm.data.excerpt import excerpt
 from recmm.data.formats import read_canonical, write_canonical
 from recmm.data.protocols import GlobalTemporal, ItemColdStart, RandomPerUser, SplitProtocol, TemporalLeaveOneOut
-from recmm.data.sampling import static_negatives
 from recmm.data.synthetic import synthetic
 from recmm.errors import ConfigError, DataError, EmptySplitError
 

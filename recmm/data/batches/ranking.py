@@ -1,0 +1,151 @@
+"""Held-out users in chunks, with the index tensors that full ranking needs; built once, used at every evaluation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recmm.data.batches import RankingBatch
+from recmm.data.batches.sharding import ALONE, Process
+from recmm.data.dataset import MultimodalDataset
+from recmm.errors import ConfigError, EmptySplitError
+
+Candidates = Literal["all", "warm", "cold"]
+
+# What ranking one user holds at its peak, in float32 rows of n_items: the scores, up to two addends that a method sums
+# them from, and room for comparisons and lists.
+_ROWS_PER_USER = 4
+
+
+@dataclass
+class EvaluationSettings:
+    """How held-out pairs are ranked.
+
+    Attributes:
+        candidates: ``"all"`` items; ``"warm"``, those with a training interaction; ``"cold"``, the others. Held-out
+            pairs whose item is no candidate are left out, and with them the users that have no other.
+        mask_validation_at_test: whether a user's validation items are no candidates at test. MMRec, LATTICE, MMSSL and
+            I3-MRec leave them in.
+        memory_mb: MiB that the scores of one chunk of users and what is computed from them may take.
+
+    Raises:
+        ConfigError: a value is not one of these.
+    """
+
+    candidates: Candidates = "all"
+    mask_validation_at_test: bool = False
+    memory_mb: int = 256
+
+    def __post_init__(self) -> None:
+        if self.candidates not in get_args(Candidates):
+            raise ConfigError(
+                f"eval.candidates is {self.candidates!r}: choose one of {', '.join(get_args(Candidates))}."
+            )
+        if self.memory_mb < 1:
+            raise ConfigError(f"eval.memory_mb is {self.memory_mb}: give at least 1 (MiB for one chunk of scores).")
+
+
+class RankingBatches:
+    """Every user with a held-out pair, in ascending order, as ``RankingBatch`` chunks that fit a memory budget.
+
+    Training positives are excluded; at test validation positives only if asked. A chunk has as many users as
+    ``memory_mb`` MiB hold four float32 rows of n_items for (the scores, up to two addends of them, and room for
+    comparisons and lists), at least one.
+
+    In a distributed run each process gets the same number of chunks, those of its rank following those of the ranks
+    before it. With fewer users than processes some chunks are empty, so that no process misses an evaluation.
+
+    Attributes:
+        candidate_items: bool [n_items], or None where all items are candidates; also in every batch.
+        n_users, n_pairs: what is ranked in all chunks of all processes together.
+
+    Raises:
+        ConfigError: see ``EvaluationSettings``.
+        EmptySplitError: no held-out pair has a candidate item.
+    """
+
+    def __init__(
+        self,
+        dataset: MultimodalDataset,
+        split: Literal["val", "test"],
+        *,
+        candidates: Candidates = "all",
+        mask_validation_at_test: bool = False,
+        memory_mb: int = 256,
+        process: Process = ALONE,
+    ) -> None:
+        EvaluationSettings(candidates, mask_validation_at_test, memory_mb)  # checks the values
+        n_items = dataset.n_items
+        eligible = _eligible(dataset, candidates)
+        held_out = dataset.val if split == "val" else dataset.test
+        positive_users, positive_items = _of_items(held_out.users, held_out.items, eligible)
+        if not len(positive_users):
+            raise EmptySplitError(
+                f"{dataset.name}: no {split} pair has a {candidates} item, so there is nothing to rank; "
+                "choose eval.candidates=all, or split=item_cold_start for a share of cold items."
+            )
+        users, rows = np.unique(positive_users, return_inverse=True)
+
+        known_users, known_items = dataset.train.users, dataset.train.items
+        if split == "test" and mask_validation_at_test:
+            known_users = np.concatenate([known_users, dataset.val.users])
+            known_items = np.concatenate([known_items, dataset.val.items])
+        known_users, known_items = _of_items(known_users, known_items, eligible)
+        excluded_rows, excluded_items = _rows_of(users, known_users, known_items, dataset.n_users)
+
+        self.candidate_items: Tensor | None = None if eligible is None else torch.from_numpy(eligible)
+        self.n_users, self.n_pairs = len(users), len(rows)
+        size = max(1, (memory_mb << 20) // (_ROWS_PER_USER * 4 * n_items))
+        n_chunks = -(-len(users) // size)
+        n_chunks += -n_chunks % process.world_size
+        # Chunks of equal size rather than full ones and a rest.
+        edges = np.linspace(0, len(users), n_chunks + 1).astype(np.int64)
+        self._batches = []
+        for start, stop in list(pairwise(edges))[process.share(n_chunks)]:
+            excluded = slice(*np.searchsorted(excluded_rows, [start, stop]))
+            positive = slice(*np.searchsorted(rows, [start, stop]))
+            self._batches.append(
+                RankingBatch(
+                    torch.from_numpy(users[start:stop]),
+                    torch.from_numpy(excluded_rows[excluded] - start),
+                    torch.from_numpy(excluded_items[excluded]),
+                    torch.from_numpy(rows[positive] - start),
+                    torch.from_numpy(positive_items[positive].copy()),
+                    self.candidate_items,
+                )
+            )
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[RankingBatch]:
+        return iter(self._batches)
+
+
+def _eligible(dataset: MultimodalDataset, candidates: Candidates) -> np.ndarray | None:
+    if candidates == "all":
+        return None
+    warm = dataset.train.item_counts() > 0
+    return warm if candidates == "warm" else ~warm
+
+
+def _of_items(users: np.ndarray, items: np.ndarray, eligible: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    if eligible is None:
+        return users, items
+    keep = eligible[items]
+    return users[keep], items[keep]
+
+
+def _rows_of(ranked: np.ndarray, users: np.ndarray, items: np.ndarray, n_users: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of the ``ranked`` users, as (row in ``ranked``, item), sorted by row."""
+    row = np.full(n_users, -1, dtype=np.int64)
+    row[ranked] = np.arange(len(ranked))
+    rows = row[users]
+    keep = rows >= 0
+    rows, items = rows[keep], items[keep]
+    order = np.argsort(rows, kind="stable")
+    return rows[order], items[order]

@@ -1,0 +1,49 @@
+"""From a configuration to objects."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from recmm.data.batches.ranking import EvaluationSettings
+from recmm.data.catalog import Catalog
+from recmm.data.dataset import MultimodalDataset
+from recmm.datamodules.base import MultimodalDataModule
+from recmm.models.base import Recommender
+from recmm.seeding import seed_torch
+
+
+def build(node: DictConfig, **injected: Any) -> Any:
+    """Call the node's ``_target_`` with its keys and with what only the run knows (``catalog``, ``record``).
+
+    ``hydra.utils.instantiate`` would turn dataclasses among its keyword arguments into mappings; a partial leaves
+    the injected objects as they are, and errors of the constructor as they were raised.
+    """
+    return instantiate(node, _partial_=True, _convert_="all")(**injected)
+
+
+def configure(datamodule: MultimodalDataModule, cfg: DictConfig) -> MultimodalDataModule:
+    """The same datamodule with the missing setting, the imputer and the evaluation protocol of ``cfg``."""
+    missing, imputer = build(cfg.missing), build(cfg.imputer)
+    datamodule.configure(missing=missing, imputer=imputer, evaluation=EvaluationSettings(**cfg.eval))
+    return datamodule
+
+
+def build_model(cfg: DictConfig, catalog: Catalog) -> Recommender:
+    """The method with the initial weights that belong to the run's seed."""
+    seed_torch(cfg.seed, 0, "initialisation")
+    model: Recommender = build(cfg.model, catalog=catalog)
+    return model
+
+
+def dataset_reader() -> Callable[[DictConfig], MultimodalDataset]:
+    """The dataset of a run's configuration; each is read once, for jobs that share it."""
+
+    @cache
+    def read(node: str) -> MultimodalDataset:
+        dataset: MultimodalDataset = build(OmegaConf.create(node)).dataset  # type: ignore[arg-type]
+        return dataset
+
+    return lambda cfg: read(OmegaConf.to_yaml(cfg.dataset, resolve=True))

@@ -1,0 +1,1 @@
+"""Sweeps: every combination of the given values, started again where they stopped."""

@@ -1,0 +1,97 @@
+"""The jobs of a sweep before it starts: where each one lands, and what already lies there."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from recmm.data.dataset import MultimodalDataset
+from recmm.errors import RecmmError
+from recmm.experiment.config.build import dataset_reader
+from recmm.experiment.config.identity import signature, uses_modalities
+from recmm.experiment.records import read_result
+
+NEW, DONE, INTERRUPTED, FAILED, ELSEWHERE = "new", "done", "interrupted", "failed", "elsewhere"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep.
+
+    Attributes:
+        overrides: what is given to Hydra.
+        folder: of its record.
+        model: the choice of the group `model`; jobs of one model take about the same time.
+        found: what lay in the folder when the sweep started: `new` (nothing), `done`, `interrupted` (also by a kill),
+            `failed`, or `elsewhere` (another process is writing to it).
+        attempt: of the record found, 0 if there is none.
+    """
+
+    overrides: tuple[str, ...]
+    folder: Path
+    model: str
+    found: str
+    attempt: int
+
+
+def plan(combinations: Iterable[Sequence[str]], loader: ConfigLoaderImpl, master: DictConfig) -> list[Job]:
+    """One job per folder, in order: combinations that mean the same run, as those of a method that looks at no
+    modality under several missing settings, are one job."""
+    read = dataset_reader()
+    jobs: dict[Path, Job] = {}
+    for overrides in combinations:
+        cfg = loader.load_sweep_config(master, list(overrides))
+        folder = _folder(cfg)
+        if folder not in jobs:
+            found, attempt = _found(folder, cfg, read)
+            jobs[folder] = Job(tuple(overrides), folder, cfg.hydra.runtime.choices.model, found, attempt)
+    return list(jobs.values())
+
+
+def told_apart(jobs: Sequence[Job]) -> dict[Path, str]:
+    """What the arguments of each job have that not all jobs have, by folder: ``missing.rate=0.9 seed=1``."""
+    common = set.intersection(*(set(job.overrides) for job in jobs)) if jobs else set()
+    return {job.folder: " ".join(each for each in job.overrides if each not in common) for job in jobs}
+
+
+def _folder(cfg: DictConfig) -> Path:
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in folder names
+    try:
+        return Path(str(cfg.hydra.sweep.dir), str(cfg.hydra.sweep.subdir))
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def _found(folder: Path, cfg: DictConfig, read: Callable[[DictConfig], MultimodalDataset]) -> tuple[str, int]:
+    result = read_result(folder)
+    if result is None:
+        return NEW, 0
+    status, attempt = result["status"], int(result["attempt"])
+    if _is_locked(folder):
+        return ELSEWHERE, attempt
+    if status == "done":
+        return (DONE if _is_same(result, cfg, read) and not cfg.overwrite else NEW), attempt
+    return (FAILED if status == "failed" else INTERRUPTED), attempt
+
+
+def _is_same(result: dict[str, Any], cfg: DictConfig, read: Callable[[DictConfig], MultimodalDataset]) -> bool:
+    """Whether the data and the version of the results are still those of the record; if not, the job itself says so."""
+    try:
+        dataset = read(cfg)
+    except RecmmError:
+        return False
+    return bool(result["signature"] == signature(cfg, dataset.digest, dataset.split.name, uses_modalities(cfg)))
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return False
+    except Timeout:
+        return True

@@ -1,0 +1,167 @@
+"""What a person sees while a sweep works: one live line with an estimate of what is left, and the table at its end."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from recmm.errors import RunError
+from recmm.experiment.records import read_result
+from recmm.experiment.sweep.plan import Job, told_apart
+
+POLL_SECONDS = 1.0
+_LISTED = 40  # rows of the closing table; a longer one shows only what is not done
+_WIDTH = 160  # of the table in a file
+_SHOWN = ("val/recall@20", "test/recall@20", "test/ndcg@20")
+
+
+class SweepProgress:
+    """Watches the records of a sweep's jobs from a thread of its own, wherever the jobs run.
+
+    Off a terminal it prints one line per finished job. It never takes a record's lock.
+
+    Args:
+        name: of the sweep.
+        jobs: all of them.
+        pending: those that are about to run.
+    """
+
+    def __init__(self, name: str, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
+        self.name, self.jobs, self.pending, self._arguments = name, jobs, pending, told_apart(jobs)
+        self._started: dict[Path, float] = {}
+        self._seconds: dict[Path, float] = {}
+        self._n_failed = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._console = Console(stderr=True)
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> "SweepProgress":
+        if self._console.is_terminal:
+            texts = TextColumn(f"sweep {self.name}"), TextColumn("{task.fields[told]}")
+            self._bar = Progress(
+                texts[0], MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), texts[1], console=self._console
+            )
+            self._task = self._bar.add_task("jobs", total=len(self.jobs), completed=self._n_over(), told="")
+            self._bar.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._bar is not None:
+            self._bar.stop()
+
+    def look(self) -> None:
+        """Read the records once and show what is new."""
+        over = []
+        for job in self.pending:
+            if job.folder in self._seconds:
+                continue
+            try:
+                result = read_result(job.folder) or {}
+            except (RunError, OSError):  # being replaced just now, or gone
+                continue
+            if result.get("attempt", 0) <= job.attempt:
+                continue  # what lies there is of an earlier start
+            self._started.setdefault(job.folder, time.monotonic())
+            if result["status"] != "running":
+                self._seconds[job.folder] = time.monotonic() - self._started[job.folder]
+                self._n_failed += result["status"] != "done"
+                over.append((job, result))
+        for job, result in over:  # when all that has started is known
+            self._tell(job, result)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._n_over(), told=self._state())
+
+    def seconds_left(self) -> float | None:
+        """What the unfinished jobs will take, as long as finished ones of their model; None before one has finished."""
+        if not self._seconds:
+            return None
+        overall = mean(self._seconds.values())
+        total = 0.0
+        for job in self.pending:
+            if job.folder not in self._seconds:
+                alike = [
+                    self._seconds[j.folder] for j in self.pending if j.model == job.model and j.folder in self._seconds
+                ]
+                gone = time.monotonic() - self._started.get(job.folder, time.monotonic())
+                total += max((mean(alike) if alike else overall) - gone, 0.0)
+        return total / max(len(self._started.keys() - self._seconds.keys()), 1)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self.look()
+        self.look()
+
+    def _n_over(self) -> int:
+        return len(self.jobs) - len(self.pending) + len(self._seconds)
+
+    def _state(self) -> str:
+        running = [job for job in self.pending if job.folder in self._started.keys() - self._seconds.keys()]
+        told = [f"{self._n_failed} failed"] if self._n_failed else []
+        told += [job.folder.name for job in running[:1]] + (
+            [f"and {len(running) - 1} more"] if len(running) > 1 else []
+        )
+        left = self.seconds_left()
+        return "  ".join([*told, "" if left is None else f"about {duration(left)} left"])
+
+    def _tell(self, job: Job, result: Mapping[str, Any]) -> None:
+        left, took = self.seconds_left(), duration(self._seconds[job.folder])
+        scores = "  ".join(f"{name} {result[name]:.4f}" for name in _SHOWN if result.get(name) is not None)
+        named = "  ".join(filter(None, (job.folder.name, self._arguments[job.folder])))
+        told = f"[{self._n_over()}/{len(self.jobs)}] {named}: {result['status']} in {took}  {scores}"
+        if self._n_over() < len(self.jobs) and left is not None:
+            told += f"  about {duration(left)} left"
+        if self._bar is not None:
+            self._bar.console.print(told, highlight=False, markup=False, soft_wrap=True)
+        else:
+            print(told, file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min``, ``2 h 05 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def print_outcomes(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]], folder: Path) -> None:
+    """The closing table: what became of every job; why, for those that are not done."""
+    table = Table(Column("job", overflow="fold"), Column("arguments", overflow="fold"), "outcome", *_SHOWN)
+    for row in _rows(jobs, outcomes):
+        table.add_row(*row)
+    counts: dict[str, int] = {}
+    for outcome, _ in outcomes.values():
+        counts[outcome] = counts.get(outcome, 0) + 1
+    width = None if sys.stdout.isatty() else _WIDTH
+    console = Console(soft_wrap=True, highlight=False, markup=False, width=width)
+    if table.row_count:
+        console.print(table)
+    for job in jobs:
+        outcome, why = outcomes[job.folder]
+        if why:
+            console.print(f"{job.folder.name}: {outcome}: {why}")
+    console.print(f"{', '.join(f'{count} {outcome}' for outcome, count in counts.items())}: {folder}")
+
+
+def _rows(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]]) -> Iterator[list[str]]:
+    arguments = told_apart(jobs)
+    for job in jobs:
+        outcome = outcomes[job.folder][0]
+        complete = outcome in ("done", "skipped")
+        if complete and len(jobs) > _LISTED:
+            continue
+        result: Mapping[str, Any] = (read_result(job.folder) or {}) if complete else {}
+        scores = (f"{result[name]:.4f}" if name in result else "" for name in _SHOWN)
+        yield [job.folder.name, arguments[job.folder], outcome, *scores]

@@ -1,0 +1,1 @@
+"""`python -m recmm data check`: every fault of a catalogue in one pass."""

@@ -1,0 +1,1 @@
+"""What the data commands share: options, help texts, progress bars."""

@@ -1,0 +1,29 @@
+"""`python -m recmm data COMMAND`: the commands, each in a module of its own."""
+
+from collections.abc import Callable
+
+import typer
+
+from recmm.ingest.check.command import check
+from recmm.ingest.cli.help import help_text
+from recmm.ingest.describe.command import describe
+from recmm.ingest.download.command import download
+from recmm.ingest.encode.command import encode
+from recmm.ingest.importing.command import import_
+
+app = typer.Typer(
+    name="data",
+    help="From raw files to a checked catalogue, with features made here.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "download": download,
+    "import": import_,
+    "encode": encode,
+    "check": check,
+    "describe": describe,
+}
+for name, command in COMMANDS.items():
+    app.command(name, help=help_text(command))(command)

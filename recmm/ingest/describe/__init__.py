@@ -1,0 +1,1 @@
+"""`python -m recmm data describe`: statistics of a catalogue."""

@@ -1,0 +1,1 @@
+"""`python -m recmm data download`: the files of the known datasets."""

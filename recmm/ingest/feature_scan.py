@@ -1,0 +1,99 @@
+"""One pass over a feature matrix, in chunks: what its rows and columns look like."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from recmm.data.files.arrays import CHUNK, visible_chunks
+from recmm.ingest.cli.progress import bar
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureScan:
+    """What one pass found out about the features [n_items, D] of a modality.
+
+    Attributes:
+        dim: D.
+        dtype: as stored.
+        observed: bool [n_items], which rows the data has.
+        n_bad: NaN and Inf in observed rows.
+        finite: bool [n_items], observed and without NaN and Inf.
+        norms: float64 [n_items], Euclidean; 0 where not finite.
+        digests: uint64 [n_items], equal for equal rows (and for two different ones with a chance of 2^-64).
+        low, high: float32 [D], smallest and largest value of each column over the finite rows.
+        mean: float64 [D], over the finite rows.
+    """
+
+    dim: int
+    dtype: str
+    observed: np.ndarray
+    n_bad: int
+    finite: np.ndarray
+    norms: np.ndarray
+    digests: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+
+    @cached_property
+    def zero(self) -> np.ndarray:
+        """bool [n_items]: observed rows of zeros alone."""
+        return self.finite & (self.norms == 0)
+
+    @cached_property
+    def constant(self) -> np.ndarray:
+        """bool [D]: columns with one value in all rows."""
+        return self.low == self.high
+
+    @cached_property
+    def groups(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows that stand there more than once, zeros aside: first row and size of each group, largest group first."""
+        rows = np.flatnonzero(self.finite & ~self.zero)
+        _, first, sizes = np.unique(self.digests[rows], return_index=True, return_counts=True)
+        order = np.argsort(-sizes, kind="stable")
+        order = order[sizes[order] > 1]
+        return rows[first[order]], sizes[order]
+
+    @property
+    def n_duplicates(self) -> int:
+        """Rows that equal an earlier one, zeros aside."""
+        return int((self.groups[1] - 1).sum())
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it tells no two items apart: nothing observed, or all observed rows alike."""
+        return not self.finite.any() or bool(self.constant.all())
+
+
+def scan(values: np.ndarray, observed: np.ndarray, modality: str) -> FeatureScan:
+    """Read the observed rows of ``values`` [n_items, D] once, chunk by chunk, under a progress bar."""
+    n_items, dim = values.shape
+    finite, norms, digests = np.zeros(n_items, bool), np.zeros(n_items), np.zeros(n_items, np.uint64)
+    low, high, total = np.full(dim, np.inf, np.float32), np.full(dim, -np.inf, np.float32), np.zeros(dim)
+    n_bad = 0
+    blocks = visible_chunks(values, observed)
+    n_blocks = -(-n_items // max(1, CHUNK // dim))
+    for start, stored in bar(blocks, f"Reading {modality}", total=n_blocks):
+        rows = slice(start, start + len(stored))
+        with np.errstate(over="ignore"):
+            block = stored.astype(np.float32)
+        good = np.isfinite(block)
+        n_bad += int(np.count_nonzero(~good))
+        finite[rows] = good.all(axis=1) & observed[rows]
+        kept = block[finite[rows]]
+        places = start + np.flatnonzero(finite[rows])
+        norms[places] = np.sqrt(np.einsum("ij,ij->i", kept, kept, dtype=np.float64))
+        kept += 0.0  # -0.0 is 0.0
+        digests[places] = [_digest(row) for row in kept]
+        total += kept.sum(axis=0, dtype=np.float64)
+        if len(kept):
+            np.minimum(low, kept.min(axis=0), out=low)
+            np.maximum(high, kept.max(axis=0), out=high)
+    mean = total / max(1, int(np.count_nonzero(finite)))
+    return FeatureScan(dim, str(values.dtype), observed, n_bad, finite, norms, digests, low, high, mean)
+
+
+def _digest(row: np.ndarray) -> int:
+    return int.from_bytes(hashlib.blake2b(row.data, digest_size=8).digest(), "little")

@@ -1,0 +1,1 @@
+"""`python -m recmm data import`: other layouts to the canonical one."""

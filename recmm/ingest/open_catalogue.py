@@ -1,0 +1,144 @@
+"""Which catalogue a command is about: a folder in any layout, the word of a known dataset, or arguments of train.py."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
+from recmm.data.files.arrays import load_array
+from recmm.data.formats import read_matrices
+from recmm.data.formats.canonical import MANIFEST
+from recmm.data.formats.matrices import FILES as MATRIX_FILES
+from recmm.datamodules.base import MultimodalDataModule
+from recmm.datamodules.folders import CanonicalFolder, MMRecFolder
+from recmm.errors import ConfigError, DataError
+from recmm.ingest.cli.options import Layout
+from recmm.ingest.importing.catalogue import by_modality, only_table
+
+LABELS = ("u_id_mapping.csv", "i_id_mapping.csv")
+MODALITIES = {
+    "visual": ("image", "img", "visual", "vision"),
+    "textual": ("text", "txt"),
+    "acoustic": ("audio", "acoustic"),
+}
+
+
+class MatricesFolder(MultimodalDataModule):
+    """A folder of pickled matrices; ``splits`` and ``features`` name its files."""
+
+    def __init__(self, *, folder: str, splits: Mapping[str, str], features: Mapping[str, str]) -> None:
+        super().__init__()
+        self.folder = folder
+        self.splits = splits
+        self.features = features
+
+    def load(self) -> MultimodalDataset:
+        folder = Path(self.folder)
+        split = Split("given", "as given by the matrices")
+        return read_matrices(folder, name=folder.name, split=split, features=self.features, splits=self.splits)
+
+
+def catalogue(
+    target: Sequence[str], layout: Layout | None, interactions: str | None, features: Sequence[str]
+) -> MultimodalDataModule:
+    """The datamodule that the arguments of a command mean; nothing but file headers has been read.
+
+    Args:
+        target: one folder, one word such as tiktok_va, or arguments of train.py such as dataset=tiktok_va.
+        layout: of the folder; None to find out.
+        interactions: file name of the table, for the layout mmrec.
+        features: ``modality=file`` each; none to take every matrix that is there.
+    Raises:
+        ConfigError: no such folder or dataset, or a layout that cannot be told.
+    """
+    folder = Path(target[0])
+    if len(target) == 1 and "=" not in target[0] and folder.is_dir():
+        return _of_folder(folder, layout, interactions, features)
+    if layout is not None or interactions is not None or features:
+        raise ConfigError(f"--layout, --interactions and --features belong to a folder, but {target[0]!r} is none.")
+    return _of_arguments(target)
+
+
+def _of_arguments(target: Sequence[str]) -> MultimodalDataModule:
+    from recmm.experiment.config.build import build  # Hydra is not loaded for a folder
+    from recmm.experiment.config.check import check_arguments
+    from recmm.experiment.config.constructors import suggestion
+    from recmm.experiment.launch import config_folder
+
+    folder = config_folder()
+    known = sorted(path.stem for path in (folder / "dataset").glob("*.yaml"))
+    first, *others = target
+    if "=" not in first:
+        if first not in known:
+            if Path(first).is_file():
+                raise ConfigError(f"{first} is a file: name a catalogue's folder, or make one with data import.")
+            raise ConfigError(f"There is no folder {first} and no dataset of that name{suggestion(first, known)}")
+        first = f"dataset={first}"
+    (cfg,) = check_arguments([first, *others], folder)
+    datamodule: MultimodalDataModule = build(cfg.dataset)
+    return datamodule
+
+
+def _of_folder(
+    folder: Path, layout: Layout | None, interactions: str | None, given: Sequence[str]
+) -> MultimodalDataModule:
+    layout = layout or _layout(folder)
+    if layout is Layout.canonical:
+        if interactions or given:
+            raise ConfigError("--interactions and --features name files of other layouts; a manifest names its own.")
+        return CanonicalFolder(folder=str(folder))
+    features = by_modality(given, "--features") or _features(folder)
+    if layout is Layout.matrices:
+        if interactions:
+            raise ConfigError("--interactions names the table of the layout mmrec; matrices are found by their names.")
+        return MatricesFolder(folder=str(folder), splits=_matrices(folder), features=features)
+    labels = LABELS if all((folder / name).is_file() for name in LABELS) else None
+    return MMRecFolder(
+        folder=str(folder), interactions=interactions or only_table(folder), features=features, labels=labels
+    )
+
+
+def _layout(folder: Path) -> Layout:
+    if (folder / MANIFEST).is_file():
+        return Layout.canonical
+    found = [
+        layout
+        for layout, pattern in ((Layout.mmrec, "*.inter"), (Layout.matrices, f"*{MATRIX_FILES['train']}"))
+        if any(folder.glob(pattern))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(f"{folder} has files of two layouts: choose one with --layout mmrec or --layout matrices.")
+    raise ConfigError(
+        f"{folder} holds neither {MANIFEST} (recmm's own layout), nor an .inter table (mmrec), nor "
+        f"{MATRIX_FILES['train']} (matrices): give another folder, or name the layout with --layout."
+    )
+
+
+def _matrices(folder: Path) -> dict[str, str]:
+    """The files of the three splits, all with the same words, or none, before their usual names."""
+    starts = sorted(path.name.removesuffix(MATRIX_FILES["train"]) for path in folder.glob(f"*{MATRIX_FILES['train']}"))
+    start = starts[0] if starts else ""
+    return {part: f"{start}{MATRIX_FILES[part]}" for part in SPLITS}
+
+
+def _features(folder: Path) -> dict[str, str]:
+    """Modality -> file, of every .npy file with two dimensions or none that can be read; named by its first word."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob("*.npy")):
+        try:
+            array: np.ndarray | None = load_array(path, "a matrix of features")
+        except DataError:
+            array = None  # to be reported when it is read
+        if array is None or array.ndim == 2:
+            found[_modality(path.stem)] = path.name
+    return found
+
+
+def _modality(stem: str) -> str:
+    for modality, words in MODALITIES.items():
+        if stem.lower().startswith(words):
+            return modality
+    return stem
