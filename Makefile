@@ -14,7 +14,7 @@ STAMP = $(VENV)/.installed
 # One thread per process: two workers share two cores, and sums are taken in the same order everywhere.
 PYTEST = OMP_NUM_THREADS=1 WANDB_MODE=offline $(PY) -m pytest
 
-.PHONY: help setup demo test test-fast test-scatter lint format types bench clean
+.PHONY: help setup demo configs test test-fast test-scatter lint format types bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup ## train I3-MRec on the embedded data with modalities missing (MTMT): under 2 minutes
 	$(PY) train.py experiment=demo
+
+configs: setup ## write the YAML files of conf/ that are generated from the methods' settings
+	$(PY) -m recmm.experiment.config.generate
 
 test: setup ## run the whole test suite with coverage (fails under 90 %)
 	$(PYTEST) -n $(WORKERS) --dist worksteal --cov --cov-report=term --cov-fail-under=90

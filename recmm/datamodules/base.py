@@ -104,7 +104,7 @@ class MultimodalDataModule(pl.LightningDataModule):
         """Triples as the method in training wants them (``Training.batch_size``, ``Training.pairs``)."""
         trainer: Any = self.trainer
         method = trainer.lightning_module
-        wanted = method.training_settings
+        wanted = method.settings.training
         return PairBatches(
             self.dataset.train,
             batch_size=wanted.batch_size,

@@ -14,8 +14,8 @@ from recmm.datamodules.given import Given
 from recmm.errors import own_error, wants_traceback
 from recmm.experiment.config.build import build, build_model, configure, dataset_reader
 from recmm.experiment.config.check import check_arguments
+from recmm.experiment.config.folder import config_folder
 from recmm.experiment.config.identity import config_hash
-from recmm.experiment.launch import config_folder
 from recmm.experiment.run import make_trainer
 
 

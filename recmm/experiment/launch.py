@@ -11,9 +11,9 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-import recmm
-from recmm.errors import ConfigError, RecmmError, leave, own_error
-from recmm.experiment.config.check import CONFIG_NAME, check, check_arguments, config_loader, without_null_groups
+from recmm.errors import RecmmError, leave, own_error
+from recmm.experiment.config.check import check, check_arguments, config_loader, without_null_groups
+from recmm.experiment.config.folder import CONFIG_NAME, config_folder
 from recmm.experiment.config.identity import register_resolvers
 from recmm.experiment.config.schema import register_schema
 
@@ -66,15 +66,6 @@ def _train(cfg: DictConfig) -> float:
     from recmm.experiment.run import train
 
     return train(cfg)
-
-
-def config_folder() -> Path:
-    """The folder with ``train.yaml``: inside the package when installed, beside it in the repository."""
-    package = Path(recmm.__file__).resolve().parent
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / f"{CONFIG_NAME}.yaml").is_file():
-            return folder
-    raise ConfigError(f"There is no conf/{CONFIG_NAME}.yaml in {package} or beside it; install recmm again.")
 
 
 def sweep_name(overrides: Sequence[str]) -> str:

@@ -63,8 +63,8 @@ def catalogue(
 def _of_arguments(target: Sequence[str]) -> MultimodalDataModule:
     from recmm.experiment.config.build import build  # Hydra is not loaded for a folder
     from recmm.experiment.config.check import check_arguments
-    from recmm.experiment.config.constructors import suggestion
-    from recmm.experiment.launch import config_folder
+    from recmm.experiment.config.folder import config_folder
+    from recmm.settings import suggestion
 
     folder = config_folder()
     known = sorted(path.stem for path in (folder / "dataset").glob("*.yaml"))

@@ -11,10 +11,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from recmm.data.batches import Pairs, RankingBatch
 from recmm.data.catalog import Catalog
-from recmm.errors import NonFiniteLossError
+from recmm.errors import ConfigError, NonFiniteLossError
 from recmm.evaluation.metrics import ListMetrics, RankingMetrics
 from recmm.evaluation.ranking import Ranks, rank_positives, top_k
 from recmm.missing.view import ModalityView
+from recmm.models.settings import MethodSettings
 from recmm.models.term_sums import TermSums
 from recmm.models.training import Training
 from recmm.seeding import seed_torch
@@ -51,12 +52,21 @@ class Stateful(Protocol):
 class Recommender(pl.LightningModule):
     """A method: it says how users and items are represented and what its losses are; the rest is here.
 
-    A subclass implements ``represent`` (or ``score``) and ``losses``; constructor keywords are its hyper-parameters.
+    A subclass implements ``represent`` (or ``score``) and ``losses``, and nests its hyper-parameters as ``Settings``.
 
     Args:
         catalog: sizes, modality dimensions, training graph.
-        training: optimiser and batches.
+        values: hyper-parameters that differ from the defaults of ``Settings``.
+
+    Raises:
+        ConfigError: an unknown hyper-parameter, a value outside its bounds, or a method that uses modalities on a
+            catalogue without any.
     """
+
+    class Settings(MethodSettings):
+        """The hyper-parameters of this method."""
+
+    settings: MethodSettings
 
     uses_modalities: ClassVar[bool] = True
     """False for methods that never look at a view: they give the same numbers under every mask."""
@@ -68,10 +78,13 @@ class Recommender(pl.LightningModule):
     """True if a loss term that depends on the batch is no mean over its triples: a run by several processes, each of
     which sees a part of every batch, then warns that it differs from one by a single process."""
 
-    def __init__(self, catalog: Catalog, training: Training) -> None:
+    def __init__(self, catalog: Catalog, training: Training | None = None, **values: Any) -> None:
         super().__init__()
+        self.settings = self.Settings(**values, **({} if training is None else {"training": training}))
+        if self.uses_modalities and not catalog.modalities:
+            name = type(self).__name__
+            raise ConfigError(f"{name} needs at least one modality; name some in dataset.modalities.")
         self.catalog = catalog
-        self.training_settings = training
         self.ranking_metrics = RankingMetrics()
         self.list_metrics = ListMetrics(catalog.item_counts())
         self._prepared: dict[tuple[str, torch.device], Any] = {}
@@ -162,7 +175,7 @@ class Recommender(pl.LightningModule):
     @property
     def full_batch_size(self) -> float:
         """Triples in a full batch of one process, whatever an epoch's last batch holds: the divisor of norms."""
-        return self.training_settings.batch_size / self.n_processes
+        return self.settings.training.batch_size / self.n_processes
 
     def setup(self, stage: str) -> None:
         if stage != "fit" or self.n_processes == 1:
@@ -180,7 +193,7 @@ class Recommender(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        settings = self.training_settings
+        settings = self.settings.training
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         groups = [{"initial_lr": group.get("lr", settings.lr)} | group for group in self.main_parameter_groups()]
         return kind(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
@@ -188,12 +201,12 @@ class Recommender(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         self._terms, self._embeddings, self._reported = TermSums(), None, {}
         self._decay_learning_rates()
-        seed_torch(self.training_settings.seed, self.current_epoch, "method")
+        seed_torch(self.settings.training.seed, self.current_epoch, "method")
         self.start_epoch(self.current_epoch, self.view("train"))
 
     def _decay_learning_rates(self) -> None:
         """From the epoch alone, so that a resumed run needs no state."""
-        decay = self.training_settings.lr_decay
+        decay = self.settings.training.lr_decay
         if decay == 1:
             return
         for group in self.trainer.optimizers[0].param_groups:

@@ -1,4 +1,4 @@
-"""MGCN (Yu et al., MM 2023): multi-view graph convolution on purified modalities. methods.md section 7.19."""
+"""MGCN (Yu et al., MM 2023): multi-view graph convolution on purified modalities."""
 
 from typing import Any
 
@@ -7,12 +7,11 @@ from torch import Tensor, nn
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
-from recmm.errors import ConfigError
 from recmm.graph import SparseProduct, symmetric_adjacency, users_from_items
 from recmm.losses import bpr, info_nce, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
-from recmm.models.checks import check_lowest, check_modalities
+from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 from recmm.nn.knn_graph import comparable, knn_graph
 from recmm.nn.propagation import IdInit, id_table, propagate
@@ -32,61 +31,54 @@ class MGCN(Recommender):
     The released code divides ``side`` by 3, which is M + 1 for its two modalities. Items without modality m, or with
     nothing to compare there (``comparable``), are their own and only neighbour in S^m; the sources do not say what
     becomes of them.
-
-    Args:
-        dim: width d of all embeddings.
-        n_layers: L of LightGCN on the user-item graph.
-        n_item_layers: how often S^m is applied.
-        k: neighbours of an item, itself included.
-        contrast: weight of the contrast.
-        temperature: of the contrast.
-        contrast_unique: every user and item of a batch is contrasted once; otherwise, as in the released code, those
-            that a batch holds several times are negatives of themselves.
-        trainable_features: X^m are trained too (``RawFeatures``), as in the released code; S^m stay those of the
-            features as they came.
-        final_l2: weight of half the squared norm of the batch's final embeddings divided by the configured batch size.
-        init: of the IDs, see ``id_table``.
-        training: optimiser and batches.
-
-    Raises:
-        ConfigError: for a value outside its range, or a catalogue without modalities.
     """
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        dim: int = 64,
-        n_layers: int = 2,
-        n_item_layers: int = 1,
-        k: int = 10,
-        contrast: float = 0.01,
-        temperature: float = 0.2,
-        contrast_unique: bool = True,
-        trainable_features: bool = True,
-        final_l2: float = 1e-4,
-        init: IdInit = "xavier",
-        training: Training = Training(),
-    ) -> None:
-        _check(locals())
-        super().__init__(catalog, training)
-        self.n_layers, self.n_item_layers, self.k = n_layers, n_item_layers, k
-        self.contrast, self.temperature, self.contrast_unique = contrast, temperature, contrast_unique
-        self.in_batch_losses = contrast > 0
-        self.final_l2 = final_l2
+    class Settings(MethodSettings):
+        """DGMRec's authors, under missing modalities, take contrast .03 on TikTok, .001 on Baby, .01 on the others."""
+
+        dim: int = hp(64, "width d of all embeddings; released code 64", ge=1)
+        n_layers: int = hp(2, "L, layers of LightGCN on the user-item graph; released code 2", ge=0)
+        n_item_layers: int = hp(1, "how often S^m is applied; released code 1", ge=1)
+        k: int = hp(10, "neighbours of an item, itself among them; released code 10", ge=1)
+        contrast: float = hp(0.01, "weight of the contrast; the authors search .001, .01, .1", ge=0)
+        temperature: float = hp(0.2, "of the contrast; released code .2", gt=0)
+        contrast_unique: bool = hp(
+            True,
+            "true: a batch's users and items are contrasted once each | false: as often as they occur, so that a node "
+            "is a negative of itself; released code",
+        )
+        trainable_features: bool = hp(
+            True, "X^m are trained too, as in the released code; S^m stay those of the features as they came"
+        )
+        final_l2: float = hp(
+            1e-4, "weight of 1/2 ||final embeddings of the batch||^2 / batch_size; released code 1e-4", ge=0
+        )
+        init: IdInit = hp("xavier", "of the IDs: xavier (uniform) | normal (standard deviation 0.1)")
+        training: Training = hp(
+            Training(lr_decay=0.96),
+            "released code: Adam, lr 1e-3, lr_decay .96, every pair once an epoch; batch 2048 in MMRec",
+        )
+
+    settings: Settings
+
+    def __init__(self, catalog: Catalog, **values: Any) -> None:
+        super().__init__(catalog, **values)
+        s = self.settings
+        self.in_batch_losses = s.contrast > 0
         widths = list(catalog.dims.values())
         self.adjacency, self.users_from_items = symmetric_adjacency(catalog), users_from_items(catalog)
-        self.ego = id_table(catalog.n_users + catalog.n_items, dim, init)
-        self.raw = RawFeatures(catalog, trainable=trainable_features)  # X^m
-        self.projectors = nn.ModuleList(nn.Linear(width, dim) for width in widths)  # W_m, b_m
-        self.gates = nn.ModuleList(nn.Linear(dim, dim) for _ in widths)  # G_m
-        self.attention = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1, bias=False))  # W, b, q
-        self.preferences = nn.ModuleList(nn.Linear(dim, dim) for _ in widths)  # P_m
+        self.ego = id_table(catalog.n_users + catalog.n_items, s.dim, s.init)
+        self.raw = RawFeatures(catalog, trainable=s.trainable_features)  # X^m
+        self.projectors = nn.ModuleList(nn.Linear(width, s.dim) for width in widths)  # W_m, b_m
+        self.gates = nn.ModuleList(nn.Linear(s.dim, s.dim) for _ in widths)  # G_m
+        self.attention = nn.Sequential(nn.Linear(s.dim, s.dim), nn.Tanh(), nn.Linear(s.dim, 1, bias=False))  # W, b, q
+        self.preferences = nn.ModuleList(nn.Linear(s.dim, s.dim) for _ in widths)  # P_m
 
     def prepare(self, view: ModalityView) -> list[SparseProduct]:
         """S^m of every modality."""
+        k = self.settings.k
         return [
-            knn_graph(x, comparable(x, visible, self.k), self.k).normalised().frozen()
+            knn_graph(x, comparable(x, visible, k), k).normalised().frozen()
             for x, visible in zip(view.features.values(), view.mask.unbind(1), strict=True)
         ]
 
@@ -96,7 +88,7 @@ class MGCN(Recommender):
         maps = zip(self.projectors, self.gates, self.raw(view), self.prepared(view), strict=True)
         for project, gate, x, graph in maps:
             h = ids * gate(project(x)).sigmoid()
-            for _ in range(self.n_item_layers):
+            for _ in range(self.settings.n_item_layers):
                 h = graph(h)
             items.append(h)
         side_by_side = torch.cat(items, 1)
@@ -111,35 +103,27 @@ class MGCN(Recommender):
         return (common + (preferred * own).sum(1)) / (len(self.preferences) + 1)
 
     def represent(self, view: ModalityView) -> Embeddings:
-        content = propagate(self.adjacency, self.ego, self.n_layers)
+        content = propagate(self.adjacency, self.ego, self.settings.n_layers)
         return self.of_nodes(content + self.fuse(self.modality_views(view), content))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         rows = batch.nodes(self.catalog.n_users)
-        content = propagate(self.adjacency, self.ego, self.n_layers).index_select(0, rows)
+        content = propagate(self.adjacency, self.ego, self.settings.n_layers).index_select(0, rows)
         side = self.fuse(self.modality_views(view).index_select(0, rows), content)  # of the batch's nodes alone
         u, i, j = (content + side).chunk(3)
         terms = {
             "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
-            "final_l2": self.final_l2 * squared_l2(u, i, j, batch_size=self.full_batch_size),
+            "final_l2": self.settings.final_l2 * squared_l2(u, i, j, batch_size=self.full_batch_size),
         }
-        if self.contrast:
+        if self.settings.contrast:
             (side_u, side_i, _), (content_u, content_i, _) = side.chunk(3), content.chunk(3)
             of_items = self.contrasted(side_i, content_i, batch.positives)
-            terms["contrast"] = self.contrast * (of_items + self.contrasted(side_u, content_u, batch.users))
+            terms["contrast"] = self.settings.contrast * (of_items + self.contrasted(side_u, content_u, batch.users))
         return terms
 
     def contrasted(self, side: Tensor, content: Tensor, nodes: Tensor) -> Tensor:
         """InfoNCE within the batch, of rows [B, d] that belong to ``nodes`` int64 [B]."""
-        if self.contrast_unique:
+        if self.settings.contrast_unique:
             rows = first_occurrences(nodes, len(self.ego)).nonzero()[:, 0]
             side, content = side[rows], content[rows]
-        return info_nce(side, content, torch.arange(len(side), device=side.device), self.temperature)
-
-
-def _check(values: dict[str, Any]) -> None:
-    """Raises ConfigError for a keyword of MGCN outside its range."""
-    check_lowest(values, {"dim": 1, "n_layers": 0, "n_item_layers": 1, "k": 1, "contrast": 0, "final_l2": 0})
-    if values["temperature"] <= 0:
-        raise ConfigError(f"model.temperature must be positive; got {values['temperature']}.")
-    check_modalities(values, "MGCN")
+        return info_nce(side, content, torch.arange(len(side), device=side.device), self.settings.temperature)

@@ -1,42 +1,25 @@
-"""How a method is trained: the keywords that all methods share."""
+"""How a method is trained: the settings that all methods share."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from recmm.errors import ConfigError
+from recmm.settings import ComponentSettings, hp
 
 
-@dataclass(frozen=True)
-class Training:
-    """How a method is trained: Adam or AdamW over triples.
+class Training(ComponentSettings):
+    """Optimiser, batches and random streams of a method's training."""
 
-    Attributes:
-        optimizer: "adam" adds ``weight_decay`` to the gradient (an L2 term), "adamw" shrinks the weights themselves by
-            lr x ``weight_decay`` in every step.
-        lr: learning rate.
-        weight_decay: on all parameters; the methods' own regularisers are keywords of the methods.
-        batch_size: triples in a batch, over all processes of a distributed run.
-        pairs: "interaction" visits every training pair once an epoch, "user" draws users uniformly.
-        lr_decay: in (0, 1]; in epoch e, counted from 0, all learning rates are multiplied by lr_decay ** (e / 50)
-            (methods.md B16).
-        seed: the run's seed, from which every random stream derives.
-    """
+    key: ClassVar[str] = "model.training"
 
-    optimizer: Literal["adam", "adamw"] = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    batch_size: int = 2048
-    pairs: Literal["interaction", "user"] = "interaction"
-    lr_decay: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in ("adam", "adamw"):
-            raise ConfigError(f"training.optimizer must be adam or adamw; got {self.optimizer!r}.")
-        if self.lr <= 0 or self.weight_decay < 0 or self.batch_size < 1:
-            raise ConfigError(
-                "training: lr must be positive, weight_decay not negative and batch_size at least 1; got "
-                f"lr={self.lr}, weight_decay={self.weight_decay}, batch_size={self.batch_size}."
-            )
-        if not 0 < self.lr_decay <= 1:
-            raise ConfigError(f"training.lr_decay must be above 0 and at most 1; got {self.lr_decay}.")
+    optimizer: Literal["adam", "adamw"] = hp(
+        "adam", "adam: weight decay as an L2 term of the gradient | adamw: decoupled weight decay"
+    )
+    lr: float = hp(1e-3, "learning rate", gt=0)
+    weight_decay: float = hp(0.0, "on all parameters; the method's own regularisers have keys of their own", ge=0)
+    batch_size: int = hp(2048, "training pairs in a batch, over all processes of a distributed run", ge=1)
+    pairs: Literal["interaction", "user"] = hp(
+        "interaction", "interaction: every training pair once an epoch | user: users drawn uniformly"
+    )
+    lr_decay: float = hp(
+        1.0, "factor on all learning rates per 50 epochs, applied every epoch; 1: constant", gt=0, le=1
+    )
+    seed: int = hp(0, "the run's seed; every random stream derives from it", interpolation="${seed}")

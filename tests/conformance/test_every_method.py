@@ -20,7 +20,7 @@ from recmm.data.synthetic import synthetic
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.datamodules.given import Given
 from recmm.experiment.config.build import build as build_node
-from recmm.experiment.launch import config_folder
+from recmm.experiment.config.folder import config_folder
 from recmm.missing.imputers import Imputer, Mean, Zero
 from recmm.missing.masks import Phase
 from recmm.missing.settings import Rate

@@ -31,11 +31,12 @@ from omegaconf.errors import (
 )
 
 from recmm.errors import ConfigError
-from recmm.experiment.config.constructors import check_node, check_type, keywords_of, suggestion
+from recmm.experiment.config.constructors import check_node, check_type, keywords_of
+from recmm.experiment.config.folder import CONFIG_NAME
 from recmm.experiment.config.identity import register_resolvers, without_hydra
 from recmm.experiment.config.schema import RunConfig, register_schema
+from recmm.settings import suggestion
 
-CONFIG_NAME = "train"
 _METHOD_GROUPS = ("model", "dataset", "missing", "imputer")  # one constructor each, without **kwargs
 _ENTRY_GROUPS = ("callbacks", "logger")  # any number of named constructors
 _BROUGHT_BY = {"dataset.protocol": "split=item_cold_start or another choice of the group split"}

@@ -5,13 +5,14 @@ import importlib
 import inspect
 import json
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
 from recmm.errors import ConfigError
+from recmm.settings import ComponentSettings, nested_settings, settings_of, suggestion
 
 INJECTED = frozenset({"catalog", "missing", "imputer", "record"})
 """Arguments that the run gives to a constructor; a configuration never does."""
@@ -32,6 +33,9 @@ def check_node(node: dict[str, Any], path: str, *, open_keywords: bool = False) 
         raise ConfigError(f"{path} names no class: it needs a key `_target_` such as `_target_: package.module.Class`.")
     target = locate(node["_target_"], path)
     name = getattr(target, "__name__", str(target))
+    if (settings := settings_of(target)) is not None:
+        _check_settings(settings, node, path)
+        return
     parameters = inspect.signature(target).parameters.values()
     accepts_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
     if accepts_any and not open_keywords:
@@ -56,20 +60,43 @@ def check_node(node: dict[str, Any], path: str, *, open_keywords: bool = False) 
         raise ConfigError(f"{path}.{needed[0]} needs a value: {name} has no default for it.")
 
 
+def _check_settings(settings: type[ComponentSettings], node: dict[str, Any], path: str) -> None:
+    """The keys of a component whose hyper-parameters are a ``Settings`` class."""
+    values = {}
+    for key, value in node.items():
+        if key in _INSTANTIATE_KEYS:
+            continue
+        if key in INJECTED:
+            raise ConfigError(f"{path}.{key} is given by the run itself; take it out of the configuration.")
+        group = nested_settings(settings.model_fields[key]) if key in settings.model_fields else None
+        if group is None or not isinstance(value, dict):
+            values[key] = value
+            continue
+        _check_group(group, value, f"{path}.{key}")
+        values[key] = {name: inner for name, inner in value.items() if name not in _INSTANTIATE_KEYS}
+    settings(**values)
+
+
+def _check_group(group: type[ComponentSettings], node: dict[str, Any], path: str) -> None:
+    if "_target_" not in node:
+        raise ConfigError(f"{path} needs `_target_: {group.__module__}.{group.__qualname__}` beside its values.")
+    made = locate(node["_target_"], path)
+    if not (inspect.isclass(made) and issubclass(made, group)):
+        name = getattr(made, "__name__", str(made))
+        raise ConfigError(f"{path}: expected {group.__name__}, but _target_ names {name}.")
+    _check_settings(made, node, path)
+
+
 def keywords_of(target: Any) -> set[str]:
     """The keywords that a configuration may give to the class at this dotted path; empty if there is none."""
     try:
-        parameters = inspect.signature(locate(target, "")).parameters.values()
+        component = locate(target, "")
+        if (settings := settings_of(component)) is not None:
+            return set(settings.model_fields)
+        parameters = inspect.signature(component).parameters.values()
     except (ConfigError, ValueError):
         return set()
     return {p.name for p in parameters if p.kind in _NAMED} - INJECTED
-
-
-def suggestion(wrong: str, valid: Iterable[str]) -> str:
-    """The end of a sentence: ``; did you mean 'x'? Valid: a, b, x.``"""
-    names = sorted(valid)
-    near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.5)
-    return (f"; did you mean '{near[0]}'?" if near else ".") + (f" Valid: {', '.join(names)}." if names else "")
 
 
 def locate(target: Any, path: str) -> Callable[..., Any]:

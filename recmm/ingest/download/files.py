@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from recmm.data.files.fetch import RemoteFile, difference
 from recmm.data.sources import ORIGINS, Origin
 from recmm.errors import ConfigError, DataError
-from recmm.experiment.launch import config_folder
+from recmm.experiment.config.folder import config_folder
 
 VERIFIED, PRESENT, ABSENT, WRONG = "verified", "there, no digest to compare", "absent", "not the pinned file"
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from recmm.errors import ConfigError
 from recmm.experiment.config.check import _explain, check_arguments, jobs
 from recmm.experiment.config.constructors import check_node
-from recmm.experiment.launch import config_folder
+from recmm.experiment.config.folder import config_folder
 
 CONF = config_folder()
 

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from recmm.experiment.config.check import config_loader, jobs
 from recmm.experiment.config.constructors import keywords_of
+from recmm.experiment.config.folder import config_folder
 from recmm.experiment.config.schema import RunConfig
-from recmm.experiment.launch import config_folder
 
 CONF = config_folder()
 

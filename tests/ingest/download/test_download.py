@@ -16,7 +16,7 @@ from recmm.cli import app
 from recmm.data import sources
 from recmm.data.sources import ORIGINS, Origin
 from recmm.errors import ConfigError, DataError, DigestError, DownloadError, MissingFileError
-from recmm.experiment.launch import config_folder
+from recmm.experiment.config.folder import config_folder
 from recmm.ingest.download.command import Dataset
 from recmm.ingest.download.files import choices
 from tests.data.http_server import Reply, Server, pinned, server, zipped
