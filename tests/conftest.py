@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,9 @@ from torch import Tensor
 from recmm.cli import main
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.synthetic import synthetic
+
+hypothesis.settings.register_profile("recmm", deadline=None)  # these machines are shared: time says nothing here
+hypothesis.settings.load_profile("recmm")
 
 
 @pytest.fixture(scope="session")

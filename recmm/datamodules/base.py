@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 
 from recmm.data.batches.ranking import EvaluationSettings, RankingBatches
-from recmm.data.batches.sampling import PairBatches
+from recmm.data.batches.sampling import ItemBatches, PairBatches, static_negatives
 from recmm.data.batches.sharding import ALONE, Process
 from recmm.data.catalog import Catalog
 from recmm.data.dataset import MultimodalDataset
@@ -100,19 +100,25 @@ class MultimodalDataModule(pl.LightningDataModule):
             )
         return self._ranking[split]
 
-    def train_dataloader(self) -> PairBatches:
-        """Triples as the method in training wants them (``Training.batch_size``, ``Training.pairs``)."""
+    def train_dataloader(self) -> PairBatches | ItemBatches:
+        """Batches as the running stage of the method wants them: training pairs with negatives, or items."""
         trainer: Any = self.trainer
         method = trainer.lightning_module
-        wanted = method.settings.training
+        wanted, items = method.settings.training, method.batches_at(trainer.current_epoch)
+        common: Any = {"seed": wanted.seed, "epoch": lambda: trainer.current_epoch, "process": self._process()}
+        if items is not None:
+            return ItemBatches(self.dataset.n_items, batch_size=items.batch_size, **common)
+        static = None
+        if method.n_negatives and method.negatives == "static":
+            static = static_negatives(self.catalog, method.n_negatives, wanted.seed)
         return PairBatches(
             self.dataset.train,
             batch_size=wanted.batch_size,
             per=wanted.pairs,
-            negatives=self.dataset.split.negatives if method.uses_negatives else "none",
-            seed=wanted.seed,
-            epoch=lambda: trainer.current_epoch,
-            process=self._process(),
+            negatives=self.dataset.split.negatives,
+            n_negatives=method.n_negatives,
+            static=static,
+            **common,
         )
 
     def _process(self) -> Process:

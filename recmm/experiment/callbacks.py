@@ -59,7 +59,7 @@ class Checkpoints(CheckpointBase):
 
     def __init__(self, record: Record, *, monitor: str, method: dict[str, Any]) -> None:
         self.record, self.monitor, self.method = record, monitor, method
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self.best_score, self.best_epoch = -float("inf"), -1
         self._epoch_started = 0.0
         self._validation_seconds = 0.0
@@ -87,7 +87,8 @@ class Checkpoints(CheckpointBase):
         metrics = {name: value for kind in kinds for name, value in pl_module.results.items() if name.startswith(kind)}
         seconds = time.perf_counter() - self._epoch_started - self._validation_seconds
         timing = {"seconds/train": round(seconds, 4), "seconds/val": round(self._validation_seconds, 4)}
-        self.history.append({"epoch": trainer.current_epoch, **metrics, **timing})
+        stage = {"stage": pl_module.stage.name} if len(pl_module.stages()) > 1 else {}
+        self.history.append({"epoch": trainer.current_epoch, **stage, **metrics, **timing})
         improved = validated and metrics[self.monitor] > self.best_score
         if improved:
             self.best_score, self.best_epoch = metrics[self.monitor], trainer.current_epoch

@@ -1,6 +1,9 @@
 """The training curve of one run as a picture."""
 
+import math
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.ticker import MaxNLocator
@@ -12,12 +15,16 @@ matplotlib.use("Agg")  # no screen is needed
 import matplotlib.pyplot as plt
 
 
-def draw_curves(history: list[dict[str, float]], monitor: str, best_epoch: int, title: str, path: Path) -> None:
+def draw_curves(history: list[dict[str, Any]], monitor: str, best_epoch: int, title: str, path: Path) -> None:
     """Loss terms on the left, the selection metric on validation on the right, best epoch marked; a PNG at ``path``."""
     figure, (losses, scores) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     epochs = [row["epoch"] for row in history]
-    for name in (key for key in history[0] if key.startswith("train/")):
-        losses.plot(epochs, [abs(row[name]) for row in history], label=name.removeprefix("train/"))
+    names = dict.fromkeys(key for row in history for key in row if key.startswith("train/"))
+    for name in names:  # a term that a stage does not have leaves a gap
+        losses.plot(epochs, [abs(row.get(name, math.nan)) for row in history], label=name.removeprefix("train/"))
+    begins = [(row["epoch"], row["stage"]) for last, row in pairwise(history) if row.get("stage") != last.get("stage")]
+    for epoch, stage in begins:
+        losses.axvline(epoch, linestyle=":", color="grey", label=f"stage {stage}")
     losses.set(xlabel="epoch", ylabel="|mean of the epoch|", yscale="log", title="loss terms in training")
     losses.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     validated = [(row["epoch"], row[monitor]) for row in history if row.get(monitor) is not None]

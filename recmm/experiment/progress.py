@@ -58,8 +58,9 @@ class EpochBar(Callback):
 
     def _tell(self, trainer: pl.Trainer) -> None:
         row, seen = self.checkpoints.history[-1], self.checkpoints
+        stage = f"{row['stage']}  " if "stage" in row else ""
         told = (
-            f"loss {row['train/loss']:.4f}  {seen.monitor} {row.get(seen.monitor, float('nan')):.4f}  "
+            f"{stage}loss {row['train/loss']:.4f}  {seen.monitor} {row.get(seen.monitor, float('nan')):.4f}  "
             f"best {seen.best_score:.4f} (epoch {seen.best_epoch + 1})"
         )
         if self._bar is not None:

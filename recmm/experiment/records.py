@@ -78,7 +78,7 @@ class Record:
         if self.writes:
             replace_atomically(self.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
-    def write_metrics(self, history: list[dict[str, float]]) -> None:
+    def write_metrics(self, history: list[dict[str, Any]]) -> None:
         """One row per epoch as `metrics.csv`; a resumed run's file is cut back to its checkpoint's epoch by this."""
         self.update(wall_seconds=self.wall_seconds())  # what a kill must not lose
         if self.writes:

@@ -1,55 +1,33 @@
-"""What all methods share: training, validation and test steps, and what a checkpoint holds."""
+"""The interface of all methods, and their training."""
 
 import logging
-from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from recmm.data.batches import Pairs, RankingBatch
+from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError, NonFiniteLossError
-from recmm.evaluation.metrics import ListMetrics, RankingMetrics
-from recmm.evaluation.ranking import Ranks, rank_positives, top_k
 from recmm.missing.view import ModalityView
+from recmm.models.evaluation import Embeddings, RankedBatch
 from recmm.models.settings import MethodSettings
+from recmm.models.stages import Items, Opponent, Running, Schedule, Stage
+from recmm.models.state import Stored
 from recmm.models.term_sums import TermSums
 from recmm.models.training import Training
+from recmm.nn.self_fitting import SelfFitting
 from recmm.seeding import seed_torch
+
+__all__ = ["Embeddings", "RankedBatch", "Recommender"]
 
 log = logging.getLogger(__name__)
 
-TOP_K = 50
-"""Length of the lists that are kept at test."""
 
-
-class Embeddings(NamedTuple):
-    """users [n_users, d], items [n_items, d]; the score of a pair is their inner product."""
-
-    users: Tensor
-    items: Tensor
-
-
-class RankedBatch(NamedTuple):
-    """One chunk of users, ranked in full: what the run's record keeps of it."""
-
-    users: Tensor
-    ranks: Ranks
-    top_items: Tensor
-    top_scores: Tensor
-
-
-class Stateful(Protocol):
-    """Whatever can be stored in a checkpoint: optimisers, schedulers."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
-
-
-class Recommender(pl.LightningModule):
+class Recommender(Stored):
     """A method: it says how users and items are represented and what its losses are; the rest is here.
 
     A subclass implements ``represent`` (or ``score``) and ``losses``, and nests its hyper-parameters as ``Settings``.
@@ -71,31 +49,30 @@ class Recommender(pl.LightningModule):
     uses_modalities: ClassVar[bool] = True
     """False for methods that never look at a view: they give the same numbers under every mask."""
     trained: ClassVar[bool] = True
-    """False for floors that have nothing to learn."""
-    uses_negatives: ClassVar[bool] = True
-    """False for methods whose losses never read ``batch.negatives``: none are drawn, and the column is empty."""
+    """False for baselines that have nothing to learn."""
+    n_negatives: int = 1
+    """Negatives drawn for each training pair; with 0, ``batch.negatives`` is empty, with k > 1 it is [B, k]."""
+    negatives: Literal["fresh", "static"] = "fresh"
+    """"fresh": drawn anew in every epoch; "static": once for the whole run (``recmm.data...static_negatives``)."""
     in_batch_losses: bool = False
     """True if a loss term that depends on the batch is no mean over its triples: a run by several processes, each of
     which sees a part of every batch, then warns that it differs from one by a single process."""
 
     def __init__(self, catalog: Catalog, training: Training | None = None, **values: Any) -> None:
-        super().__init__()
+        super().__init__(catalog)
         self.settings = self.Settings(**values, **({} if training is None else {"training": training}))
         if self.uses_modalities and not catalog.modalities:
             name = type(self).__name__
             raise ConfigError(f"{name} needs at least one modality; name some in dataset.modalities.")
-        self.catalog = catalog
-        self.ranking_metrics = RankingMetrics()
-        self.list_metrics = ListMetrics(catalog.item_counts())
         self._prepared: dict[tuple[str, torch.device], Any] = {}
-        self._views: dict[tuple[str, torch.device], ModalityView] = {}
-        self._embeddings: Embeddings | None = None
-        self._side_states: dict[str, dict[str, Any]] = {}
-        self._evaluating = False
         self._terms = TermSums()
+        self._opponent_terms: dict[str, TermSums] = {}
         self._reported: dict[str, float] = {}
-        self.results: dict[str, float] = {}
-        """The newest value of everything that was measured, in double precision."""
+        self._schedule: Schedule | None = None
+        self._scheduled_for: pl.Trainer | None = None
+        self._running: Running | None = None
+        self._opponents: dict[str, torch.optim.Optimizer] = {}
+        self._val_batches: int | float | None = None
 
     # ------------------------------------------------------------------ what a method says of itself
 
@@ -103,28 +80,20 @@ class Recommender(pl.LightningModule):
         """State derived from this view (graphs, plans, normalised features); computed once per view."""
         return None
 
-    def represent(self, view: ModalityView) -> Embeddings:
-        """Final embeddings of all users and items under this view."""
-        raise TypeError(f"{type(self).__name__} has neither its own represent() nor its own score().")
-
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         """Named, weighted scalar terms; their sum is trained."""
         raise TypeError(f"{type(self).__name__} has no losses().")
 
+    def stages(self) -> list[Stage]:
+        """The phases of training; most methods have one."""
+        return [Stage()]
+
     def start_epoch(self, epoch: int, view: ModalityView) -> None:
         """Called at each epoch's start, after torch's generators were seeded for (seed, epoch)."""
 
-    def main_parameters(self) -> Iterable[nn.Parameter]:
-        """What the main optimiser trains."""
-        return self.parameters()
-
     def main_parameter_groups(self) -> list[dict[str, Any]]:
         """Groups of ``main_parameters`` in torch's form, where some have a learning rate or decay of their own."""
-        return [{"params": list(self.main_parameters())}]
-
-    def side_optimizers(self) -> dict[str, Stateful]:
-        """Further optimisers and schedulers that the method steps itself; they travel in the checkpoint."""
-        return {}
+        return [{"params": self.main_parameters()}]
 
     # ------------------------------------------------------------------ what a method may call
 
@@ -135,37 +104,14 @@ class Recommender(pl.LightningModule):
             self._prepared[key] = self.prepare(view)
         return self._prepared[key]
 
-    def report(self, values: dict[str, float]) -> None:
+    def report(self, values: Mapping[str, float]) -> None:
         """Note what this epoch showed of the method's inner state; it goes beside the losses as ``method/<name>``."""
         self._reported |= {f"method/{name}": value for name, value in values.items()}
-
-    def score(self, users: Tensor, view: ModalityView) -> Tensor:
-        """Scores of all items for ``users`` (int64 [B]) -> float [B, n_items], a new tensor."""
-        if not self._evaluating:
-            return self._inner_products(users, self.represent(view))
-        if self._embeddings is None:  # one representation serves a whole evaluation
-            self._embeddings = self.represent(view)
-        return self._inner_products(users, self._embeddings)
-
-    @staticmethod
-    def _inner_products(users: Tensor, embeddings: Embeddings) -> Tensor:
-        return embeddings.users[users] @ embeddings.items.T
 
     def of_nodes(self, nodes: Tensor) -> Embeddings:
         """Rows of all nodes of the user-item graph, [n_users + n_items, d], apart."""
         users, items = nodes.split([self.catalog.n_users, self.catalog.n_items])
         return Embeddings(users, items)
-
-    # ------------------------------------------------------------------ training
-
-    def view(self, phase: str) -> ModalityView:
-        """The datamodule's view of ``phase`` on this module's device."""
-        datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        on_host = datamodule.view(phase)
-        key = (on_host.digest, self.device)
-        if key not in self._views:
-            self._views[key] = on_host.to(self.device)
-        return self._views[key]
 
     @property
     def n_processes(self) -> int:
@@ -177,10 +123,32 @@ class Recommender(pl.LightningModule):
         """Triples in a full batch of one process, whatever an epoch's last batch holds: the divisor of norms."""
         return self.settings.training.batch_size / self.n_processes
 
+    # ------------------------------------------------------------------ stages
+
+    @property
+    def stage(self) -> Stage:
+        """The running stage; the first one before training."""
+        return self.stages()[0] if self._running is None else self._running.stage
+
+    def batches_at(self, epoch: int) -> Items | None:
+        """What the stage of an epoch is trained on: batches of items, or None for training pairs."""
+        return None if self._schedule is None else self._schedule.at(epoch).stage.batches
+
     def setup(self, stage: str) -> None:
-        if stage != "fit" or self.n_processes == 1:
+        if stage != "fit":
             return
-        # All processes fit the others alike in ``start_epoch``; the loss has no gradient for them that DDP could take.
+        trainer, stages = self.trainer, self.stages()
+        if self._scheduled_for is not trainer:
+            self._schedule = Schedule(stages, -1 if trainer.max_epochs is None else trainer.max_epochs)
+            self._scheduled_for, self._val_batches = trainer, trainer.limit_val_batches
+            trainer.fit_loop.max_epochs = self._schedule.total_epochs
+        if any(one.batches != stages[0].batches for one in stages):
+            trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
+        if self.n_processes > 1:
+            self._set_up_processes()
+
+    def _set_up_processes(self) -> None:
+        # All processes fit the others alike; the loss has no gradient for them that DDP could take.
         trained = {id(p) for p in self.main_parameters()}
         ignored = [name for name, p in self.named_parameters() if id(p) not in trained]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, ignored)
@@ -192,33 +160,97 @@ class Recommender(pl.LightningModule):
                 self.n_processes,
             )
 
+    def main_parameters(self) -> list[nn.Parameter]:
+        """All parameters but those of opponents and of blocks that fit themselves."""
+        apart = [list(one.parameters()) for stage in self.stages() for one in stage.opponents.values()]
+        apart += [list(m.parameters()) for m in self.modules() if isinstance(m, SelfFitting) and m.fitted_apart]
+        left_out = {id(p) for parameters in apart for p in parameters}
+        return [p for p in self.parameters() if id(p) not in left_out]
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        settings = self.settings.training
-        kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-        groups = [{"initial_lr": group.get("lr", settings.lr)} | group for group in self.main_parameter_groups()]
-        return kind(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+        if self._schedule is not None and self._stored_epoch is not None:
+            self._running = self._schedule.at(self._stored_epoch)  # the optimiser's state that follows is this stage's
+        stage, training = self.stage, self.settings.training
+        lr = training.lr if stage.lr is None else stage.lr
+        kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
+        chosen = self.main_parameter_groups() if stage.parameters is None else [{"params": list(stage.parameters())}]
+        groups = [{"initial_lr": group.get("lr", lr)} | group for group in chosen]
+        return kind(groups, lr=lr, weight_decay=training.weight_decay, fused=True)
+
+    def opponent_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        for name, opponent in self.stage.opponents.items():
+            if name not in self._opponents:
+                self._opponents[name] = opponent.optimizer(list(opponent.parameters()))
+        return self._opponents
+
+    def on_fit_start(self) -> None:
+        self._restore_side_optimizers()
+
+    def _enter_stage(self) -> None:
+        """The stage of this epoch; where it begins, with its own start, optimiser and opponents."""
+        assert self._schedule is not None
+        self._running = self._schedule.at(self.current_epoch)
+        index, first_epoch, stage = self._running
+        if self.current_epoch == first_epoch and (index or stage.start is not None):
+            seed_torch(self.settings.training.seed, self.current_epoch, "stage")
+            if stage.start is not None:
+                stage.start()
+            self._opponents = {}
+            of_before = ("train/", "method/")  # another stage may have other terms
+            self.results = {name: value for name, value in self.results.items() if not name.startswith(of_before)}
+            self.trainer.strategy.setup_optimizers(self.trainer)
+        if len(self.stages()) > 1:
+            self.trainer.limit_val_batches = self._val_batches if stage.ranks else 0  # type: ignore[attr-defined]
+
+    # ------------------------------------------------------------------ training
 
     def on_train_epoch_start(self) -> None:
+        self._enter_stage()
         self._terms, self._embeddings, self._reported = TermSums(), None, {}
+        self._opponent_terms = {name: TermSums() for name in self.stage.opponents}
         self._decay_learning_rates()
         seed_torch(self.settings.training.seed, self.current_epoch, "method")
         self.start_epoch(self.current_epoch, self.view("train"))
 
     def _decay_learning_rates(self) -> None:
-        """From the epoch alone, so that a resumed run needs no state."""
+        """From the epoch alone, counted from the stage's beginning, so that a resumed run needs no state."""
         decay = self.settings.training.lr_decay
         if decay == 1:
             return
+        n_epochs = self.current_epoch - (0 if self._running is None else self._running.first_epoch)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["initial_lr"] * decay ** (self.current_epoch / 50)
+            group["lr"] = group["initial_lr"] * decay ** (n_epochs / 50)
 
-    def training_step(self, batch: Pairs, batch_idx: int) -> Tensor:
-        terms = self.losses(batch, self.view("train"))
-        values = torch.stack(tuple(terms.values()))
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        view, weight = self.view("train"), 1.0
         if self.n_processes > 1:  # the gradient is the mean over processes, whose shares may differ in size
-            values = values * self.trainer.train_dataloader.weight(batch_idx)  # type: ignore[union-attr]
+            weight = self.trainer.train_dataloader.weight(batch_idx)  # type: ignore[union-attr]
+        for name, opponent in self.stage.opponents.items():
+            self._step_opponent(name, opponent, batch, view, weight)
+        terms = (self.stage.losses or self.losses)(batch, view)
+        values = torch.stack(tuple(terms.values()))
+        if self.n_processes > 1:
+            values = values * weight
         self._terms.add(tuple(terms), values.detach())
         return values.sum()
+
+    def _step_opponent(self, name: str, opponent: Opponent, batch: Any, view: ModalityView, weight: float) -> None:
+        """One step of a second player; ``trainer.gradient_clip_val`` holds for it too."""
+        parameters = list(opponent.parameters())
+        terms = opponent.losses(batch, view)
+        values = torch.stack(tuple(terms.values())) * weight
+        gradients = torch.autograd.grad(values.sum(), parameters, allow_unused=True)
+        for p, gradient in zip(parameters, gradients, strict=True):
+            p.grad = torch.zeros_like(p) if gradient is None else gradient
+            if self.n_processes > 1:
+                distributed.all_reduce(p.grad)
+                p.grad /= self.n_processes
+        if self.trainer.gradient_clip_val:
+            nn.utils.clip_grad_norm_(parameters, self.trainer.gradient_clip_val)
+        self.opponent_optimizers()[name].step()
+        for p in parameters:  # the method's own backward pass starts from nothing
+            p.grad = None
+        self._opponent_terms[name].add(tuple(f"{name}/{term}" for term in terms), values.detach())
 
     def mean_terms(self) -> dict[str, float]:
         """The mean of every loss term over the epoch so far.
@@ -242,76 +274,10 @@ class Recommender(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         terms = self.mean_terms()
         losses = {"train/loss": sum(terms.values()), **{f"train/{name}": value for name, value in terms.items()}}
+        for sums in self._opponent_terms.values():
+            losses |= {f"train/{name}": value for name, value in sums.read()[0].items()}
         self._publish(losses | self._reported)
-
-    def _publish(self, values: dict[str, float]) -> None:
-        self.results |= values
-        self.log_dict(values)
-
-    # ------------------------------------------------------------------ validation and test
 
     def on_validation_epoch_start(self) -> None:
         self.mean_terms()  # a run that has lost its numbers stops here, before it is judged
-        self._start_evaluation()
-
-    def on_test_epoch_start(self) -> None:
-        self._start_evaluation()
-
-    def _start_evaluation(self) -> None:
-        self._evaluating, self._embeddings = True, None
-        self.ranking_metrics.reset()
-        self.list_metrics.reset()
-
-    # Lightning hands a step's output to the callbacks as it is; the run's record collects it there.
-    def validation_step(self, batch: RankingBatch, batch_idx: int) -> RankedBatch | None:  # type: ignore[override]
-        return self._rank(batch, self.view("val"), keep=self.trainer.state.fn != "fit")
-
-    def test_step(self, batch: RankingBatch, batch_idx: int) -> RankedBatch | None:  # type: ignore[override]
-        return self._rank(batch, self.view("test"), keep=True)
-
-    def _rank(self, batch: RankingBatch, view: ModalityView, *, keep: bool) -> RankedBatch | None:
-        scores = self.score(batch.users, view)
-        ranks = rank_positives(scores, batch)
-        self.ranking_metrics.update(ranks, len(batch.users))
-        if not keep:
-            return None
-        items, values = top_k(scores, TOP_K)
-        self.list_metrics.update(items)
-        return RankedBatch(batch.users, ranks, items, values)
-
-    def on_validation_epoch_end(self) -> None:
-        self._end_evaluation("val", with_lists=self.trainer.state.fn != "fit")
-
-    def on_test_epoch_end(self) -> None:
-        self._end_evaluation("test", with_lists=True)
-
-    def _end_evaluation(self, split: str, *, with_lists: bool) -> None:
-        self._evaluating = False
-        metrics = self.ranking_metrics.compute()
-        if with_lists:
-            metrics |= self.list_metrics.compute()
-        self._publish({f"{split}/{name}": float(value) for name, value in metrics.items()})
-
-    # ------------------------------------------------------------------ checkpoints
-
-    def deployable(self, view: ModalityView) -> dict[str, Tensor]:
-        """Tensors that suffice to recommend later: the embeddings, for methods that score by inner products."""
-        embeddings = self._embeddings or self.represent(view)  # those of this epoch's validation, if it had one
-        return {"users": embeddings.users.cpu(), "items": embeddings.items.cpu()}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["catalog"] = self.catalog.state()
-        checkpoint["side_optimizers"] = {name: part.state_dict() for name, part in self.side_optimizers().items()}
-        training = self.training
-        self.eval()
-        with torch.no_grad():
-            checkpoint["deployed"] = self.deployable(self.view("val"))
-        self.train(training)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._side_states = checkpoint["side_optimizers"]
-
-    def on_fit_start(self) -> None:
-        for name, state in self._side_states.items():  # now, as the parameters are on their device only from here on
-            self.side_optimizers()[name].load_state_dict(state)
-        self._side_states = {}
+        super().on_validation_epoch_start()

@@ -54,7 +54,7 @@ class BM3(Recommender):
         ConfigError: for a value outside its range, or a catalogue without modalities.
     """
 
-    uses_negatives = False
+    n_negatives = 0
 
     def __init__(
         self,

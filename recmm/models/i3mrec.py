@@ -4,7 +4,6 @@ Three profiles are YAML files over this class: ``i3mrec`` (corrected, the defaul
 ``i3mrec_paper`` (as printed). "I1" to "I29" name the rows of the table in methods.md 6.2 that a keyword decides.
 """
 
-from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -17,7 +16,7 @@ from recmm.errors import ConfigError
 from recmm.graph import symmetric_adjacency
 from recmm.losses import bpr, gradient_variance, irmv1_penalty, loss_variance, pairwise_info_nce, squared_l2
 from recmm.missing.view import ModalityView
-from recmm.models.base import Embeddings, Recommender, Stateful
+from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_choices, check_lowest, check_modalities
 from recmm.models.training import Training
 from recmm.nn.club import Conditionals
@@ -267,13 +266,6 @@ class I3MRec(Recommender):
             z = self.fuse(items, content.available, self.masks[-1:], drop=False)[0]
             targets = self.project(content) if self.club_target == "proj" else [z] * self.n_modalities
         self.conditionals.fit(*self.conditioned(content, slice(None), items, targets))
-
-    def main_parameters(self) -> Iterable[nn.Parameter]:
-        own = [] if self.conditionals is None or self.club_in_main else list(self.conditionals.parameters())
-        return [p for p in self.parameters() if not any(p is q for q in own)]
-
-    def side_optimizers(self) -> dict[str, Stateful]:
-        return {} if self.conditionals is None else self.conditionals.optimizers()
 
 
 def _check(values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""InvPref (Wang et al., KDD 2022): invariant preferences from environments that it finds. methods.md section 7.13."""
+"""InvPref (Wang et al., KDD 2022): invariant preferences from environments that it finds."""
 
 import math
 from typing import Any
@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from recmm.data.batches import Pairs
 from recmm.data.batches.sampling import static_negatives
 from recmm.data.catalog import Catalog
-from recmm.errors import ConfigError
 from recmm.losses import mean_absolute, mean_square
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
-from recmm.models.checks import check_lowest
+from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 from recmm.nn.gradient_reversal import reverse_gradient
 from recmm.seeding import derive
@@ -36,75 +35,64 @@ class InvPref(Recommender):
 
     Where the source leaves a choice: L2 and L1 are means over the elements of the batch's rows, summed over the tables;
     among equal environments one is taken at random; a pair and its negatives are in the same batch.
-
-    Args:
-        dim: d, width of all embeddings.
-        n_environments: E.
-        invariant: c1. env_aware: c2. classifier: c3.
-        l2, l1: c4, c5, weights of the batch's mean squares and mean absolute values.
-        regularize_environments: whether these norms include the environments' embeddings.
-        alpha: factor of the reversed gradient.
-        ramp_epochs: 0, or over how many epochs alpha is reached: in epoch n it is alpha (2 / (1 + exp(-10 p)) - 1) with
-            p = n / ramp_epochs up to 1. With alpha = 1 and all epochs, this is the released code's "None".
-        share_weights: a sample's NLL counts as much as its environment's share of all samples.
-        cluster_interval: epochs between two assignments.
-        n_negatives: samples with y = 0 for each with y = 1.
-        training: optimiser and batches; ``batch_size`` counts pairs.
-
-    Raises:
-        ConfigError: for a value outside its range.
     """
 
+    class Settings(MethodSettings):
+        """The defaults are the released values for Yahoo, with implicit feedback.
+
+        There are none for our datasets, and those of other datasets differ widely: search the weights (over decades),
+        n_environments (2, 4) and lr on validation.
+        """
+
+        dim: int = hp(40, "d, width of all embeddings", ge=1)
+        n_environments: int = hp(2, "E, environments", ge=2, le=256)
+        invariant: float = hp(3.35, "c1, weight of the invariant prediction's cross-entropy", ge=0)
+        env_aware: float = hp(9.99, "c2, weight of the environment-aware prediction's cross-entropy", ge=0)
+        classifier: float = hp(9.06, "c3, weight of guessing the environment, whose gradient is reversed", ge=0)
+        l2: float = hp(3.14, "c4, weight of the batch's mean squares", ge=0)
+        l1: float = hp(0.49, "c5, weight of the batch's mean absolute values", ge=0)
+        regularize_environments: bool = hp(True, "the two norms include the environments' embeddings")
+        alpha: float = hp(1.905, "factor of the reversed gradient", ge=0)
+        ramp_epochs: int = hp(
+            0,
+            "epochs over which alpha is reached: in epoch n it is alpha (2 / (1 + exp(-10 p)) - 1) with p = n / "
+            "ramp_epochs up to 1; 0: at once. With alpha = 1 and all epochs, this is the released code's None",
+            ge=0,
+        )
+        share_weights: bool = hp(
+            False,
+            "a sample's term of guessing the environment counts as much as its environment's share of all samples",
+        )
+        cluster_interval: int = hp(5, "epochs between two assignments of the samples to environments", ge=1)
+        n_negatives: int = hp(1, "negatives of each training pair, the same over the whole run", ge=1)
+        training: Training = hp(
+            Training(lr=5e-3, batch_size=4096), "pairs in a batch, each with its negatives; Yahoo: 8192 samples"
+        )
+
+    settings: Settings
     uses_modalities = False
-    uses_negatives = False  # it has its own
+    negatives = "static"
     CHUNK = 65_536
     """Training pairs that are assigned at once."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        dim: int = 40,
-        n_environments: int = 2,
-        invariant: float = 3.35,
-        env_aware: float = 9.99,
-        classifier: float = 9.06,
-        l2: float = 3.14,
-        l1: float = 0.49,
-        regularize_environments: bool = True,
-        alpha: float = 1.905,
-        ramp_epochs: int = 0,
-        share_weights: bool = False,
-        cluster_interval: int = 5,
-        n_negatives: int = 1,
-        training: Training = Training(),
-    ) -> None:
-        _check(locals())
-        super().__init__(catalog, training)
-        self.n_environments, self.cluster_interval = n_environments, cluster_interval
-        self.invariant, self.env_aware, self.classifier_weight = invariant, env_aware, classifier
-        self.l2, self.l1, self.regularize_environments = l2, l1, regularize_environments
-        self.alpha, self.ramp_epochs, self.share_weights = alpha, ramp_epochs, share_weights
-
-        self.users_inv, self.users_env = _table(catalog.n_users, dim), _table(catalog.n_users, dim)
-        self.items_inv, self.items_env = _table(catalog.n_items, dim), _table(catalog.n_items, dim)
-        self.environment_table = _table(n_environments, dim)
-        self.classifier = nn.Linear(dim, n_environments)
+    def __init__(self, catalog: Catalog, **values: Any) -> None:
+        super().__init__(catalog, **values)
+        s = self.settings
+        self.n_negatives = s.n_negatives
+        self.users_inv, self.users_env = _table(catalog.n_users, s.dim), _table(catalog.n_users, s.dim)
+        self.items_inv, self.items_env = _table(catalog.n_items, s.dim), _table(catalog.n_items, s.dim)
+        self.environment_table = _table(s.n_environments, s.dim)
+        self.classifier = nn.Linear(s.dim, s.n_environments)
 
         # One row per training pair; column 0 is the pair itself, its negatives follow.
-        negatives = static_negatives(catalog, n_negatives, training.seed)
-        generator = torch.Generator().manual_seed(derive(training.seed, 0, "environments"))
-        drawn = torch.randint(n_environments, (len(negatives), 1 + n_negatives), generator=generator)
-        keys = catalog.train_users * catalog.n_items + catalog.train_items  # ascending
-        self.register_buffer("pair_keys", keys, persistent=False)
-        self.register_buffer("sample_items", torch.cat([catalog.train_items[:, None], negatives], 1), persistent=False)
+        generator = torch.Generator().manual_seed(derive(s.training.seed, 0, "environments"))
+        shape = (len(catalog.train_users), 1 + s.n_negatives)
+        drawn = torch.randint(s.n_environments, shape, generator=generator)
         self.register_buffer("environments", drawn.to(torch.uint8))
-        self.register_buffer("shares", _shares(self.environments, n_environments), persistent=False)
-        self.pair_keys: Tensor
-        self.sample_items: Tensor
+        self.register_buffer("shares", _shares(self.environments, s.n_environments), persistent=False)
         self.environments: Tensor
         self.shares: Tensor
-        self.reversal = alpha
+        self.reversal = s.alpha
 
     def represent(self, view: ModalityView) -> Embeddings:
         return Embeddings(self.users_inv, self.items_inv)
@@ -112,8 +100,9 @@ class InvPref(Recommender):
     # ------------------------------------------------------------------ the objective
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        rows = self.rows_of(batch)
-        items, environments = self.sample_items[rows], self.environments[rows].long()  # [B, 1 + n_negatives] each
+        s = self.settings
+        items = torch.cat([batch.positives[:, None], batch.negatives.reshape(len(batch.users), -1)], 1)
+        environments = self.environments[batch.rows].long()  # like the items [B, 1 + n_negatives]
         y = _targets(items)
         u_inv, u_env = self.users_inv[batch.users][:, None], self.users_env[batch.users][:, None]
         i_inv, i_env = self.items_inv[items], self.items_env[items]
@@ -122,35 +111,38 @@ class InvPref(Recommender):
         inv, env = p.sum(2), (u_env * i_env * e).sum(2)
         guessed = self.classifier(reverse_gradient(p, self.reversal))  # [B, 1 + n_negatives, E]
         nll = F.cross_entropy(guessed.flatten(0, 1), environments.flatten(), reduction="none")
-        if self.share_weights:
+        if s.share_weights:
             nll = nll * self.shares[environments.flatten()]
-        normed = [u_inv, i_inv, u_env, i_env] + ([e] if self.regularize_environments else [])
+        normed = [u_inv, i_inv, u_env, i_env] + ([e] if s.regularize_environments else [])
         return {
-            "invariant": self.invariant * F.binary_cross_entropy_with_logits(inv, y),
-            "env_aware": self.env_aware * _product_bce(inv, env, y).mean(),
-            "classifier": self.classifier_weight * nll.mean(),
-            "l2": self.l2 * mean_square(*normed),
-            "l1": self.l1 * mean_absolute(*normed),
+            "invariant": s.invariant * F.binary_cross_entropy_with_logits(inv, y),
+            "env_aware": s.env_aware * _product_bce(inv, env, y).mean(),
+            "classifier": s.classifier * nll.mean(),
+            "l2": s.l2 * mean_square(*normed),
+            "l1": s.l1 * mean_absolute(*normed),
         }
-
-    def rows_of(self, batch: Pairs) -> Tensor:
-        """Where the batch's pairs stand among the training pairs, int64 [B]."""
-        return torch.searchsorted(self.pair_keys, batch.users * self.catalog.n_items + batch.positives)
 
     # ------------------------------------------------------------------ the environments
 
     def start_epoch(self, epoch: int, view: ModalityView) -> None:
         """Assign the samples anew if it is time; the shares and alpha follow from (environments, epoch)."""
         moved = 0.0
-        if epoch and epoch % self.cluster_interval == 0:
+        if epoch and epoch % self.settings.cluster_interval == 0:
             assigned = self.assign()
             moved = float((assigned != self.environments).float().mean())
             self.environments.copy_(assigned)
-        self.shares.copy_(_shares(self.environments, self.n_environments))
-        self.reversal = self.alpha
-        if self.ramp_epochs:
-            self.reversal *= 2 / (1 + math.exp(-10 * min(1.0, epoch / self.ramp_epochs))) - 1
+        self.shares.copy_(_shares(self.environments, self.settings.n_environments))
+        self.reversal = self.settings.alpha
+        if self.settings.ramp_epochs:
+            self.reversal *= 2 / (1 + math.exp(-10 * min(1.0, epoch / self.settings.ramp_epochs))) - 1
         self.report({"environments_moved": moved, "environments_greatest": float(self.shares.max())})
+
+    def samples(self) -> tuple[Tensor, Tensor]:
+        """Users [n_train] and items [n_train, 1 + n_negatives] of all samples, as the batches of the run have them."""
+        catalog, s = self.catalog, self.settings
+        negatives = static_negatives(catalog, s.n_negatives, s.training.seed)
+        items = torch.cat([catalog.train_items[:, None], negatives], 1)
+        return catalog.train_users.to(self.device), items.to(self.device)
 
     @torch.no_grad()
     def assign(self) -> Tensor:
@@ -159,8 +151,7 @@ class InvPref(Recommender):
         Ties are broken with torch's global generator.
         """
         assigned = []
-        for keys, items in zip(self.pair_keys.split(self.CHUNK), self.sample_items.split(self.CHUNK), strict=True):
-            users = keys // self.catalog.n_items
+        for users, items in zip(*(part.split(self.CHUNK) for part in self.samples()), strict=True):
             inv = (self.users_inv[users][:, None] * self.items_inv[items]).sum(2)
             env = (self.users_env[users][:, None] * self.items_env[items]) @ self.environment_table.T
             values = _product_bce(inv[..., None], env, _targets(items)[..., None])  # [chunk, 1 + n_negatives, E]
@@ -188,11 +179,3 @@ def _product_bce(a: Tensor, b: Tensor, y: Tensor) -> Tensor:
     log_a = F.logsigmoid(a)
     log_other = torch.logaddexp(F.logsigmoid(-a), log_a + F.logsigmoid(-b))  # 1 - st = (1 - s) + s (1 - t)
     return -(y * (log_a + F.logsigmoid(b)) + (1 - y) * log_other)
-
-
-def _check(values: dict[str, Any]) -> None:
-    """Raises ConfigError for a keyword of InvPref that is out of range."""
-    lowest = {"dim": 1, "n_environments": 2, "invariant": 0, "env_aware": 0, "classifier": 0, "l2": 0, "l1": 0}
-    check_lowest(values, lowest | {"alpha": 0, "ramp_epochs": 0, "cluster_interval": 1, "n_negatives": 1})
-    if values["n_environments"] > 256:
-        raise ConfigError(f"model.n_environments must be at most 256; got {values['n_environments']}.")

@@ -1,11 +1,12 @@
 """CLUB: a sampled upper bound of mutual information that can be minimised (Cheng et al., ICML 2020; methods.md B14)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from recmm.nn.self_fitting import SelfFitting, Stateful
 
 Gaussian = tuple[Tensor, Tensor]
 """Mean and log-variance, [n, d] each, of n diagonal Gaussians."""
@@ -46,14 +47,15 @@ def club_bound(q: Gaussian, z: Tensor, permutation: Tensor) -> Tensor:
     return (difference * (-log_variance).exp()).sum(1).mean() / 2
 
 
-class Conditionals(nn.Module):
+class Conditionals(SelfFitting):
     """Several q(z | x), the optimiser that fits them, and the estimates of information that they allow.
 
     Args:
         widths: width of the condition of each network.
         z_dim: width of the target.
         squash: a sigmoid on conditions and targets.
-        frozen: estimates send no gradient into the networks, only into the target.
+        frozen: estimates send no gradient into the networks, only into the target, and the method's optimiser leaves
+            the networks alone.
         plateau: the learning rate falls when the likelihood no longer rises (ReduceLROnPlateau).
         steps, n_rows, lr: of one ``fit``: Adam steps, rows in each, learning rate.
     """
@@ -72,7 +74,7 @@ class Conditionals(nn.Module):
     ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(ConditionalGaussian(width, z_dim) for width in widths)
-        self.squash, self.frozen, self.steps, self.n_rows = squash, frozen, steps, n_rows
+        self.squash, self.fitted_apart, self.steps, self.n_rows = squash, frozen, steps, n_rows
         self.adam = torch.optim.Adam(self.networks.parameters(), lr=lr)
         self.plateau = ReduceLROnPlateau(self.adam) if plateau else None
 
@@ -109,16 +111,16 @@ class Conditionals(nn.Module):
         """Mean of log q(z_i | x_i), without its constant, of each network on its own rows."""
         return self._estimates(conditions, targets, lambda q, z: log_likelihood(q, z) / 2)
 
-    def optimizers(self) -> dict[str, Any]:
-        """What a checkpoint has to hold beside the parameters: the optimiser and, if there is one, its scheduler."""
-        return {"club": self.adam} | ({} if self.plateau is None else {"club_plateau": self.plateau})
+    def optimizers(self) -> dict[str, Stateful]:
+        """Adam and, if there is one, its scheduler."""
+        return {"adam": self.adam} | ({} if self.plateau is None else {"plateau": self.plateau})
 
     def _estimates(
         self, conditions: Sequence[Tensor], targets: Sequence[Tensor], estimate: Callable[[Gaussian, Tensor], Tensor]
     ) -> Tensor:
         values = []
         for network, x, target in zip(self.networks, conditions, targets, strict=True):
-            with torch.set_grad_enabled(not self.frozen and torch.is_grad_enabled()):
+            with torch.set_grad_enabled(not self.fitted_apart and torch.is_grad_enabled()):
                 q = network(self._squashed(x))
             values.append(estimate(q, self._squashed(target)) if len(x) > 1 else target.new_zeros(()))
         return torch.stack(values)

@@ -31,6 +31,7 @@ from recmm.models import BM3, CI2MG, LATTICE, VBPR, I3MRec, InvPref, LightGCN
 from recmm.models.base import Recommender
 from recmm.models.training import Training
 from recmm.seeding import seed_torch
+from tests.models.staged import Staged
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("ranks", "topk", "per_user")
@@ -47,6 +48,7 @@ SEPARABLE: dict[str, Callable[[Catalog], Recommender]] = {
     "lattice": lambda catalog: LATTICE(catalog, k=3, training=TRAINING),
     "bm3": lambda catalog: BM3(catalog, dropout=0, training=TRAINING),
     "invpref": lambda catalog: InvPref(catalog, cluster_interval=1, training=TRAINING),
+    "staged": lambda catalog: Staged(catalog, pretrain=1, noise=0.0, training=TRAINING),  # with an opponent
 }
 # Losses within a batch; parameters with an optimiser of their own, or with two.
 IN_BATCH: dict[str, Callable[[Catalog], Recommender]] = {

@@ -17,6 +17,7 @@ import pytest
 import torch
 from polars.testing import assert_frame_equal
 
+ROOT = Path(__file__).parents[2]
 ARGUMENTS = (
     "missing=mtmt",
     "logger=csv",
@@ -81,13 +82,28 @@ R.training_step = training_step
 }
 
 
+# A method with a stage on items (two epochs), then one against a critic (``tests/models/staged.py``).
+STAGED = ("model=lightgcn", "model._target_=tests.models.staged.Staged", "+model.pretrain=2", "trainer.max_epochs=3")
+STAGED_SABOTAGE = {
+    f"in epoch {epoch}, {moment}": f"""
+from recmm.models.base import Recommender as R
+step = R.training_step
+def training_step(self, batch, batch_idx):
+    if self.current_epoch == {epoch} and batch_idx == 1: die()
+    return step(self, batch, batch_idx)
+R.training_step = training_step
+"""
+    for epoch, moment in ((1, "before the change of stage"), (2, "at it"), (3, "after it"))
+}
+
+
 def command(folder: Path, *more: str, sabotage: str = "") -> tuple[str, ...]:
     script = f"{KILL}{sabotage}\nfrom recmm.experiment.launch import main\nraise SystemExit(main())\n"
     return (sys.executable, "-c", script, *ARGUMENTS, f"hydra.run.dir={folder}", *more)
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", "PYTHONPATH": str(ROOT)}
 
 
 def run(folder: Path, *more: str, sabotage: str = "") -> subprocess.CompletedProcess[str]:
@@ -131,7 +147,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     @cache
     def folder_of(model: str) -> Path:
         folder = tmp_path_factory.mktemp("runs") / model
-        finished = run(folder, f"model={model}")
+        finished = run(folder, *(STAGED if model == "staged" else (f"model={model}",)))
         assert finished.returncode == 0, finished.stderr
         return folder
 
@@ -145,12 +161,29 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     [*(("i3mrec", moment) for moment in SABOTAGE), ("i3mrec_code", "in mid-epoch")],
 )
 def test_killed_and_resumed(model: str, moment: str, uninterrupted: Callable[[str], Path], tmp_path: Path) -> None:
-    folder, whole = tmp_path / "killed", uninterrupted(model)
+    whole = uninterrupted(model)
     sabotage = SABOTAGE[moment].replace("N_EPOCHS", str(len(metrics_of(whole))))
-    killed = run(folder, f"model={model}", sabotage=sabotage)
+    check_resumed(tmp_path / "killed", whole, (f"model={model}",), sabotage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", STAGED_SABOTAGE)
+def test_a_method_with_stages_and_an_opponent_is_resumed(
+    moment: str, uninterrupted: Callable[[str], Path], tmp_path: Path
+) -> None:
+    whole = uninterrupted("staged")
+    rows = metrics_of(whole)
+    assert [row["stage"] for row in rows] == ["generation"] * 2 + ["joint"] * 3
+    assert [bool(row["val/recall@20"]) for row in rows] == [False, False, True, True, True]
+    check_resumed(tmp_path / "killed", whole, STAGED, STAGED_SABOTAGE[moment])
+
+
+def check_resumed(folder: Path, whole: Path, arguments: tuple[str, ...], sabotage: str) -> None:
+    """A run that is killed where ``sabotage`` says, then resumed, ends like the ``whole`` one in every bit."""
+    killed = run(folder, *arguments, sabotage=sabotage)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert result_of(folder)["status"] == "running"
-    resumed = run(folder, f"model={model}", "ckpt=last")
+    resumed = run(folder, *arguments, "ckpt=last")
     assert resumed.returncode == 0, resumed.stderr
 
     assert numbers_of(folder) == numbers_of(whole)

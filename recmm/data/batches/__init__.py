@@ -1,5 +1,5 @@
 """Batches for training and for ranking."""
 
-from recmm.data.batches.types import Pairs, RankingBatch
+from recmm.data.batches.types import FurtherRanking, Pairs, RankingBatch
 
-__all__ = ["Pairs", "RankingBatch"]
+__all__ = ["FurtherRanking", "Pairs", "RankingBatch"]

@@ -1,15 +1,15 @@
 """Held-out users in chunks, with the index tensors that full ranking needs; built once, used at every evaluation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recmm.data.batches import RankingBatch
+from recmm.data.batches import FurtherRanking, RankingBatch
 from recmm.data.batches.sharding import ALONE, Process
 from recmm.data.dataset import MultimodalDataset
 from recmm.errors import ConfigError, EmptySplitError
@@ -27,7 +27,8 @@ class EvaluationSettings:
 
     Attributes:
         candidates: ``"all"`` items; ``"warm"``, those with a training interaction; ``"cold"``, the others. Held-out
-            pairs whose item is no candidate are left out, and with them the users that have no other.
+            pairs whose item is no candidate are left out, and with them the users that have no other. Several sets, all
+            first, are ranked from the same scores; the metrics of the others are named after them.
         mask_validation_at_test: whether a user's validation items are no candidates at test. MMRec, LATTICE, MMSSL and
             I3-MRec leave them in.
         memory_mb: MiB that the scores of one chunk of users and what is computed from them may take.
@@ -36,17 +37,25 @@ class EvaluationSettings:
         ConfigError: a value is not one of these.
     """
 
-    candidates: Candidates = "all"
+    candidates: Candidates | Sequence[Candidates] = "all"
     mask_validation_at_test: bool = False
     memory_mb: int = 256
 
     def __post_init__(self) -> None:
-        if self.candidates not in get_args(Candidates):
-            raise ConfigError(
-                f"eval.candidates is {self.candidates!r}: choose one of {', '.join(get_args(Candidates))}."
-            )
+        for name in self.sets:
+            if name not in get_args(Candidates):
+                raise ConfigError(f"eval.candidates is {name!r}: choose one of {', '.join(get_args(Candidates))}.")
+        if not self.sets or len(set(self.sets)) < len(self.sets):
+            raise ConfigError("eval.candidates needs one or more different sets of candidates.")
+        if len(self.sets) > 1 and self.sets[0] != "all":
+            raise ConfigError("eval.candidates: of several sets, all has to be the first; it selects the best epoch.")
         if self.memory_mb < 1:
             raise ConfigError(f"eval.memory_mb is {self.memory_mb}: give at least 1 (MiB for one chunk of scores).")
+
+    @property
+    def sets(self) -> tuple[Candidates, ...]:
+        """The sets of candidates; the first one gives the metrics without a name."""
+        return (self.candidates,) if isinstance(self.candidates, str) else tuple(self.candidates)
 
 
 class RankingBatches:
@@ -73,50 +82,28 @@ class RankingBatches:
         dataset: MultimodalDataset,
         split: Literal["val", "test"],
         *,
-        candidates: Candidates = "all",
+        candidates: Candidates | Sequence[Candidates] = "all",
         mask_validation_at_test: bool = False,
         memory_mb: int = 256,
         process: Process = ALONE,
     ) -> None:
-        EvaluationSettings(candidates, mask_validation_at_test, memory_mb)  # checks the values
-        n_items = dataset.n_items
-        eligible = _eligible(dataset, candidates)
-        held_out = dataset.val if split == "val" else dataset.test
-        positive_users, positive_items = _of_items(held_out.users, held_out.items, eligible)
-        if not len(positive_users):
-            raise EmptySplitError(
-                f"{dataset.name}: no {split} pair has a {candidates} item, so there is nothing to rank; "
-                "choose eval.candidates=all, or split=item_cold_start for a share of cold items."
-            )
-        users, rows = np.unique(positive_users, return_inverse=True)
-
-        known_users, known_items = dataset.train.users, dataset.train.items
-        if split == "test" and mask_validation_at_test:
-            known_users = np.concatenate([known_users, dataset.val.users])
-            known_items = np.concatenate([known_items, dataset.val.items])
-        known_users, known_items = _of_items(known_users, known_items, eligible)
-        excluded_rows, excluded_items = _rows_of(users, known_users, known_items, dataset.n_users)
-
-        self.candidate_items: Tensor | None = None if eligible is None else torch.from_numpy(eligible)
-        self.n_users, self.n_pairs = len(users), len(rows)
-        size = max(1, (memory_mb << 20) // (_ROWS_PER_USER * 4 * n_items))
-        n_chunks = -(-len(users) // size)
+        settings = EvaluationSettings(candidates, mask_validation_at_test, memory_mb)  # checks the values
+        first, *others = (
+            _CandidateSet(dataset, split, name, mask_validation_at_test=mask_validation_at_test)
+            for name in settings.sets
+        )
+        self.candidate_items = first.eligible
+        self.n_users, self.n_pairs = len(first.users), len(first.rows)
+        size = max(1, (memory_mb << 20) // (_ROWS_PER_USER * 4 * dataset.n_items))
+        n_chunks = -(-self.n_users // size)
         n_chunks += -n_chunks % process.world_size
         # Chunks of equal size rather than full ones and a rest.
-        edges = np.linspace(0, len(users), n_chunks + 1).astype(np.int64)
+        edges = np.linspace(0, self.n_users, n_chunks + 1).astype(np.int64)
         self._batches = []
         for start, stop in list(pairwise(edges))[process.share(n_chunks)]:
-            excluded = slice(*np.searchsorted(excluded_rows, [start, stop]))
-            positive = slice(*np.searchsorted(rows, [start, stop]))
+            batch = first.chunk(start, stop)
             self._batches.append(
-                RankingBatch(
-                    torch.from_numpy(users[start:stop]),
-                    torch.from_numpy(excluded_rows[excluded] - start),
-                    torch.from_numpy(excluded_items[excluded]),
-                    torch.from_numpy(rows[positive] - start),
-                    torch.from_numpy(positive_items[positive].copy()),
-                    self.candidate_items,
-                )
+                batch._replace(further={other.name: other.part_of(first, start, stop) for other in others})
             )
 
     def __len__(self) -> int:
@@ -124,6 +111,58 @@ class RankingBatches:
 
     def __iter__(self) -> Iterator[RankingBatch]:
         return iter(self._batches)
+
+
+class _CandidateSet:
+    """Who has held-out pairs in one set of candidates, and what is ranked for them, users in ascending order."""
+
+    def __init__(
+        self,
+        dataset: MultimodalDataset,
+        split: Literal["val", "test"],
+        name: Candidates,
+        *,
+        mask_validation_at_test: bool,
+    ) -> None:
+        self.name = name
+        eligible = _eligible(dataset, name)
+        held_out = dataset.val if split == "val" else dataset.test
+        positive_users, self._items = _of_items(held_out.users, held_out.items, eligible)
+        if not len(positive_users):
+            raise EmptySplitError(
+                f"{dataset.name}: no {split} pair has a {name} item, so there is nothing to rank; "
+                "choose eval.candidates=all, or split=item_cold_start for a share of cold items."
+            )
+        self.users, self.rows = np.unique(positive_users, return_inverse=True)
+        known_users, known_items = dataset.train.users, dataset.train.items
+        if split == "test" and mask_validation_at_test:
+            known_users = np.concatenate([known_users, dataset.val.users])
+            known_items = np.concatenate([known_items, dataset.val.items])
+        known_users, known_items = _of_items(known_users, known_items, eligible)
+        self._excluded_rows, self._excluded_items = _rows_of(self.users, known_users, known_items, dataset.n_users)
+        self.eligible: Tensor | None = None if eligible is None else torch.from_numpy(eligible)
+
+    def chunk(self, start: Any, stop: Any) -> RankingBatch:
+        """The batch of the users at places ``start`` to ``stop``."""
+        excluded = slice(*np.searchsorted(self._excluded_rows, [start, stop]))
+        positive = slice(*np.searchsorted(self.rows, [start, stop]))
+        return RankingBatch(
+            torch.from_numpy(self.users[start:stop]),
+            torch.from_numpy(self._excluded_rows[excluded] - start),
+            torch.from_numpy(self._excluded_items[excluded]),
+            torch.from_numpy(self.rows[positive] - start),
+            torch.from_numpy(self._items[positive].copy()),
+            self.eligible,
+        )
+
+    def part_of(self, whole: "_CandidateSet", start: Any, stop: Any) -> FurtherRanking:
+        """Those of this set's users who are among the users of ``whole`` at places ``start`` to ``stop``."""
+        users = whole.users[start:stop]
+        if not len(users):
+            return FurtherRanking(torch.empty(0, dtype=torch.int64), self.chunk(0, 0))
+        first, last = np.searchsorted(self.users, [users[0], users[-1] + 1])
+        batch = self.chunk(first, last)
+        return FurtherRanking(torch.from_numpy(np.searchsorted(users, self.users[first:last])), batch)
 
 
 def _eligible(dataset: MultimodalDataset, candidates: Candidates) -> np.ndarray | None:

@@ -1,5 +1,6 @@
-"""Training triples (u, i, j): batches are index tensors cut from a permuted array, with exact negatives."""
+"""Batches for training, cut from a permuted array: triples (u, i, j) with exact negatives, or items."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -68,12 +69,14 @@ class PairBatches:
 
     Args:
         train: training interactions.
-        batch_size: triples in a batch, over all processes; the last batch of an epoch may be shorter
+        batch_size: pairs in a batch, over all processes; the last batch of an epoch may be shorter
             (``per="interaction"``).
         per: "interaction" visits every training pair once an epoch, shuffled, which weights users by their activity;
             "user" draws a random user and one of its items, ``n_train // batch_size + 1`` batches an epoch, which
-            weights users equally (methods.md, block B15).
-        negatives: drawn among "all" items, or the "warm" ones, which have a training interaction; "none" are drawn, and
+            weights users equally.
+        negatives: drawn among "all" items, or the "warm" ones, which have a training interaction.
+        n_negatives: negatives of each pair. With 0, users that have seen every item take part as well.
+        static: int64 [n_train, n_negatives], negatives that stay the same in all epochs (``static_negatives``); then
             users that have seen every item take part as well.
         seed: the run's seed; what an epoch holds depends on (seed, epoch) alone.
         epoch: tells the running epoch each time that an iteration begins.
@@ -89,17 +92,22 @@ class PairBatches:
         *,
         batch_size: int,
         per: Literal["interaction", "user"] = "interaction",
-        negatives: Literal["all", "warm", "none"] = "all",
+        negatives: NegativeItems = "all",
+        n_negatives: int = 1,
+        static: torch.Tensor | None = None,
         seed: int = 0,
         epoch: Callable[[], int] = lambda: 0,
         process: Process = ALONE,
     ) -> None:
         self.batch_size, self.per, self.seed, self.epoch, self.process = batch_size, per, seed, epoch, process
-        self._users, self._items, self._negatives = train.users, train.items, None
-        if negatives != "none":
-            self._negatives = NegativeSampler(train, negatives)
-            usable = self._negatives.n_negatives[train.users] > 0  # one that has seen everything has nothing to compare
-            self._users, self._items = train.users[usable], train.items[usable]
+        self.n_negatives, self._static = n_negatives, static
+        self._users, self._items, self._rows = train.users, train.items, np.arange(len(train))
+        self._sampler: NegativeSampler | None = None
+        if n_negatives and static is None:
+            self._sampler = NegativeSampler(train, negatives)
+            # a user that has seen everything has nothing to compare
+            self._rows = np.flatnonzero(self._sampler.n_negatives[train.users] > 0)
+            self._users, self._items = train.users[self._rows], train.items[self._rows]
         if not len(self._users):
             raise DataError("Every user has interacted with every item in training: there is no negative to sample.")
         self._active, self._first, self._count = np.unique(self._users, return_index=True, return_counts=True)
@@ -114,9 +122,7 @@ class PairBatches:
         With it, the mean over processes, which is what DDP takes of their gradients, is the mean over all triples:
         own triples x processes / all triples.
         """
-        n_triples = self._n_triples(batch)
-        own = self.process.share(n_triples)
-        return (own.stop - own.start) * self.process.world_size / n_triples
+        return _weight(self.process, self._n_triples(batch))
 
     def _n_triples(self, batch: int) -> int:
         """Over all processes."""
@@ -132,12 +138,72 @@ class PairBatches:
         else:
             drawn = rng.integers(0, len(self._active), len(self) * self.batch_size)
             order = self._first[drawn] + rng.integers(0, self._count[drawn])
-        users, positives = self._users[order], self._items[order]
-        negatives = users[:0]
-        if self._negatives is not None:
-            negatives = self._negatives(users, stream(self.seed, epoch, "negatives"))
-        columns = [torch.from_numpy(column) for column in (users, positives, negatives)]
+        users, rows = self._users[order], torch.from_numpy(self._rows[order])
+        columns = [
+            torch.from_numpy(users),
+            torch.from_numpy(self._items[order]),
+            self._negatives(users, rows, epoch),
+            rows,
+        ]
         for batch in range(len(self)):
-            start, own = batch * self.batch_size, self.process.share(self._n_triples(batch))
-            rows = slice(start + own.start, start + max(own.stop, own.start + 1))
-            yield Pairs(*(column[rows] for column in columns))
+            own = _share(self.process, batch * self.batch_size, self._n_triples(batch))
+            yield Pairs(*(column[own] for column in columns))
+
+    def _negatives(self, users: np.ndarray, rows: torch.Tensor, epoch: int) -> torch.Tensor:
+        """[n] for one negative a pair, [n, k] for more, [0] for none."""
+        if self._static is not None:
+            drawn = self._static[rows]
+        elif self._sampler is None:
+            return rows[:0]
+        else:
+            repeated = users.repeat(self.n_negatives)
+            flat = self._sampler(repeated, stream(self.seed, epoch, "negatives"))
+            drawn = torch.from_numpy(flat).reshape(len(users), -1)
+        return drawn.squeeze(1) if self.n_negatives == 1 else drawn
+
+
+class ItemBatches:
+    """All items of the catalogue, shuffled, once an epoch: batches int64 [B] for stages that are trained on items.
+
+    Args:
+        n_items: of the catalogue.
+        batch_size: items in a batch, over all processes; the last batch may be shorter.
+        seed, epoch, process: as in ``PairBatches``.
+    """
+
+    def __init__(
+        self,
+        n_items: int,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        epoch: Callable[[], int] = lambda: 0,
+        process: Process = ALONE,
+    ) -> None:
+        self.n_items, self.batch_size, self.seed, self.epoch, self.process = n_items, batch_size, seed, epoch, process
+
+    def __len__(self) -> int:
+        return math.ceil(self.n_items / self.batch_size)
+
+    def weight(self, batch: int) -> float:
+        """The factor on this process's mean loss over its share of the ``batch``-th batch, see ``PairBatches``."""
+        return _weight(self.process, self._size(batch))
+
+    def _size(self, batch: int) -> int:
+        return min(self.batch_size, self.n_items - batch * self.batch_size)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        order = torch.from_numpy(stream(self.seed, self.epoch(), "items").permutation(self.n_items))
+        for batch in range(len(self)):
+            yield order[_share(self.process, batch * self.batch_size, self._size(batch))]
+
+
+def _share(process: Process, start: int, n: int) -> slice:
+    """Where a process's part of the n entries from ``start`` lies; at least one entry, see ``PairBatches``."""
+    own = process.share(n)
+    return slice(start + own.start, start + max(own.stop, own.start + 1))
+
+
+def _weight(process: Process, n: int) -> float:
+    own = process.share(n)
+    return (own.stop - own.start) * process.world_size / n

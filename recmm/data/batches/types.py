@@ -1,4 +1,4 @@
-"""The two kinds of batches that travel through a run: training pairs, and users to be ranked for."""
+"""The kinds of batches that travel through a run: training pairs, and users to be ranked for."""
 
 from typing import NamedTuple
 
@@ -7,18 +7,35 @@ from torch import Tensor
 
 
 class Pairs(NamedTuple):
-    """Training triples (u, i, j): a user, an item of its history and one that is not. int64 [B] each.
+    """Training triples (u, i, j): a user, an item of its history and one that is not.
 
-    For methods that use no negatives, ``negatives`` is empty.
+    Attributes:
+        users, positives: int64 [B].
+        negatives: int64 [B]; [B, k] for a method with k > 1 negatives a pair; [0] for a method without any.
+        rows: int64 [B], numbers of the training pairs in the order of ``Catalog.train_users``; [0] in a batch that was
+            made by hand.
     """
 
     users: Tensor
     positives: Tensor
     negatives: Tensor
+    rows: Tensor = torch.empty(0, dtype=torch.int64)
 
     def nodes(self, n_users: int) -> Tensor:
         """int64 [3B]: users, positives and negatives as nodes of the user-item graph, where items follow the users."""
         return torch.cat([self.users, n_users + self.positives, n_users + self.negatives])
+
+
+class FurtherRanking(NamedTuple):
+    """A further set of candidates, ranked from the scores of the batch that it belongs to.
+
+    Attributes:
+        rows: int64 [B'], users of that batch (0..B-1) who have a held-out pair in this set.
+        batch: what is ranked for these users.
+    """
+
+    rows: Tensor
+    batch: "RankingBatch"
 
 
 class RankingBatch(NamedTuple):
@@ -33,6 +50,7 @@ class RankingBatch(NamedTuple):
         positive_rows, positive_items: int64 [P]; the held-out pairs, sorted by row and then item; every row has one or
             more.
         candidates: bool [n_items], the items that are ranked at all; None means all of them.
+        further: name -> further sets of candidates, whose users are among this batch's.
     """
 
     users: Tensor
@@ -41,3 +59,4 @@ class RankingBatch(NamedTuple):
     positive_rows: Tensor
     positive_items: Tensor
     candidates: Tensor | None = None
+    further: dict[str, FurtherRanking] = {}  # noqa: RUF012 (a named tuple's default; never written to)

@@ -176,8 +176,10 @@ def _check_plain(values: dict[str, Any], schema: type, prefix: str) -> None:
             _check_plain(value, entry.type, f"{path}.")
             continue
         choices, minimum = entry.metadata.get("choices"), entry.metadata.get("minimum")
-        if choices is not None and value not in choices:
-            raise ConfigError(f"{path}={value} is not valid{suggestion(str(value), map(_shown, choices))}")
+        given = value if isinstance(value, list) and entry.metadata.get("or_several") else [value]
+        for one in given if choices is not None else []:
+            if one not in choices:
+                raise ConfigError(f"{path}={one} is not valid{suggestion(str(one), map(_shown, choices))}")
         if minimum is not None and value is not None and value < minimum:
             raise ConfigError(f"{path}={value} is too small: it has to be at least {minimum}.")
         if "annotation" in entry.metadata:

@@ -24,7 +24,7 @@ def _at_least(minimum: float) -> Any:
 class EvalConfig:
     """What is ranked, and in chunks of which size."""
 
-    candidates: str = _one_of("all", "warm", "cold")
+    candidates: Any = field(metadata={"choices": ("all", "warm", "cold"), "or_several": True})
     mask_validation_at_test: bool
     memory_mb: int = _at_least(1)
 

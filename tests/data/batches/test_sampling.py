@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from recmm.data.batches.sampling import NegativeSampler, PairBatches, static_negatives
+from recmm.data.batches.sampling import ItemBatches, NegativeSampler, PairBatches, static_negatives
 from recmm.data.batches.sharding import Process
 from recmm.data.catalog import Catalog
 from recmm.data.dataset import Interactions
@@ -81,6 +81,56 @@ def test_per_user_sampling_weights_users_equally() -> None:
     assert set(of_second.nonzero().flatten().tolist()) == {3, 7}
 
 
+def test_rows_are_the_numbers_of_the_training_pairs() -> None:
+    train = interactions([(0, 0), (0, 1), (1, 0), (2, 1), (2, 2)], 3, 3)
+    complete = interactions([(0, 0), (0, 1), (0, 2), (1, 0), (2, 1), (2, 2)], 3, 3)  # user 0 has nothing to compare
+    for data in (train, complete):
+        seen = []
+        for batch in PairBatches(data, batch_size=2):
+            assert data.users[batch.rows].tolist() == batch.users.tolist()
+            assert data.items[batch.rows].tolist() == batch.positives.tolist()
+            seen += batch.rows.tolist()
+        assert sorted(seen) == [row for row, user in enumerate(data.users) if data is train or user]
+
+
+def test_several_negatives_a_pair_are_all_unseen_and_one_keeps_its_stream() -> None:
+    train = interactions([(u, (u * 3 + k) % 11) for u in range(7) for k in range(4)], 7, 11)
+    history = set(zip(train.users.tolist(), train.items.tolist(), strict=True))
+    for batch in PairBatches(train, batch_size=5, n_negatives=3, seed=4):
+        assert batch.negatives.shape == (len(batch.users), 3)
+        for user, drawn in zip(batch.users.tolist(), batch.negatives.tolist(), strict=True):
+            assert all((user, item) not in history for item in drawn)
+    one, default = (list(PairBatches(train, batch_size=5, seed=4, **more)) for more in ({"n_negatives": 1}, {}))
+    assert all(torch.equal(a.negatives, b.negatives) for a, b in zip(one, default, strict=True))
+
+
+def test_static_negatives_stay_with_their_pair_in_every_epoch() -> None:
+    train = interactions([(0, 0), (0, 1), (1, 0), (2, 1), (2, 2)], 3, 3)
+    now, table = 0, torch.arange(10).reshape(5, 2)
+    batches = PairBatches(train, batch_size=2, n_negatives=2, static=table, epoch=lambda: now)
+    for now in range(2):
+        for batch in batches:
+            assert torch.equal(batch.negatives, table[batch.rows])
+    single = next(iter(PairBatches(train, batch_size=5, n_negatives=1, static=table[:, :1])))
+    assert torch.equal(single.negatives, table[single.rows, 0])
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_items_come_once_an_epoch_in_another_order(world_size: int) -> None:
+    def order(epoch: int) -> list[int]:
+        shares = [
+            ItemBatches(10, batch_size=4, epoch=lambda: epoch, process=Process(rank, world_size))
+            for rank in range(world_size)
+        ]
+        assert [len(share) for share in shares] == [3] * world_size
+        parts = [[(share.weight(k), part) for k, part in enumerate(share)] for share in shares]
+        return [
+            i for k in range(3) for rank in range(world_size) for i in parts[rank][k][1].tolist() if parts[rank][k][0]
+        ]
+
+    assert sorted(order(0)) == list(range(10)) and order(0) == order(0) != order(1)
+
+
 def test_users_that_have_seen_everything_are_left_out() -> None:
     train = interactions([(0, 0), (0, 1), (1, 0)], 2, 2)
     batch = next(iter(PairBatches(train, batch_size=8)))
@@ -91,11 +141,11 @@ def test_users_that_have_seen_everything_are_left_out() -> None:
 
 def test_without_negatives_everybody_takes_part_in_the_same_order() -> None:
     train = interactions([(0, 0), (0, 1), (1, 0)], 2, 2)
-    batch = next(iter(PairBatches(train, batch_size=8, negatives="none")))
+    batch = next(iter(PairBatches(train, batch_size=8, n_negatives=0)))
     assert sorted(zip(batch.users.tolist(), batch.positives.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0)]
     assert batch.negatives.dtype == torch.int64 and not len(batch.negatives)
     train = interactions([(u, (u * 3 + k) % 11) for u in range(7) for k in range(4)], 7, 11)
-    both = (PairBatches(train, batch_size=5, negatives=negatives) for negatives in ("all", "none"))
+    both = (PairBatches(train, batch_size=5, n_negatives=n) for n in (1, 0))
     for with_them, without in zip(*both, strict=True):
         assert torch.equal(torch.stack(with_them[:2]), torch.stack(without[:2]))
 
