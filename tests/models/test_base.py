@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recmm.data.batches import Pairs, RankingBatch
+from recmm.data.batches import FurtherRanking, Pairs, RankingBatch
 from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError, NonFiniteLossError
 from recmm.missing.view import ModalityView
@@ -80,6 +80,31 @@ def test_ranking_does_not_touch_the_embeddings() -> None:
     assert ranked is not None and ranked.ranks.ranks.tolist() == [3]  # all tie: the positive is last of three
     assert ranked.ranks.candidates.tolist() == [3] and 0 not in ranked.top_items[0].tolist()
     assert torch.equal(model.weight, torch.ones(3, 4))
+
+
+def test_further_sets_of_candidates_are_ranked_from_the_same_scores() -> None:
+    """Item 3 of CATALOG is cold: among cold items user 1's positive 3 is first; among all, two items score higher."""
+
+    class Fixed(Counting):
+        def score(self, users: Tensor, view: ModalityView) -> Tensor:
+            return torch.tensor([[4.0, 3.0, 2.0, 1.0]]).repeat(len(users), 1)
+
+    def batch(rows: list[int], items: list[int], candidates: Tensor | None = None, **more: Any) -> RankingBatch:
+        users = torch.arange(max(rows) + 1) if rows else torch.arange(0)
+        none = torch.zeros(0, dtype=torch.int64)
+        return RankingBatch(users, none, none, torch.tensor(rows), torch.tensor(items), candidates, **more)
+
+    cold = batch([0], [3], torch.tensor([False, False, False, True]))
+    whole = batch([0, 1], [1, 3], further={"cold": FurtherRanking(torch.tensor([1]), cold)})
+    model = Fixed().eval()
+    model._start_evaluation()
+    model._rank(whole, VIEW, keep=False)
+    published: dict[str, float] = {}
+    model._publish = published.update  # type: ignore[method-assign]
+    model._end_evaluation("test", with_lists=False)
+    assert published["test/mrr@5"] == pytest.approx((1 / 2 + 1 / 4) / 2)
+    assert published["test/cold/mrr@5"] == 1.0
+    assert not any(name.startswith("test/warm") for name in published)
 
 
 def test_a_chunk_without_users_adds_nothing() -> None:

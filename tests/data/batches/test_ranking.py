@@ -80,6 +80,38 @@ def test_warm_candidates_leave_out_cold_positives(dataset: MultimodalDataset) ->
     assert (2, 4) not in pairs(batches, "excluded")
 
 
+@pytest.mark.parametrize("memory_mb", [1, 256])
+def test_further_sets_rank_what_they_would_rank_alone(
+    dataset: MultimodalDataset, memory_mb: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if memory_mb == 1:
+        monkeypatch.setattr("recmm.data.batches.ranking._ROWS_PER_USER", 1 << 16)  # one user a chunk
+    together = RankingBatches(dataset, "test", candidates=["all", "warm", "cold"], memory_mb=memory_mb)
+    assert len(together) == (4 if memory_mb == 1 else 1)
+    for name in ("warm", "cold"):
+        alone = RankingBatches(dataset, "test", candidates=name, memory_mb=256)
+        parts = [batch.further[name] for batch in together]
+        for kind in ("positive", "excluded"):
+            found = {
+                (int(part.batch.users[row]), int(item))
+                for part in parts
+                for row, item in zip(
+                    getattr(part.batch, f"{kind}_rows"), getattr(part.batch, f"{kind}_items"), strict=True
+                )
+            }
+            assert found == pairs(alone, kind)
+        for batch, part in zip(together, parts, strict=True):
+            assert torch.equal(batch.users[part.rows], part.batch.users)
+            assert part.batch.candidates is not None and alone.candidate_items is not None
+            assert torch.equal(part.batch.candidates, alone.candidate_items)
+
+
+@pytest.mark.parametrize("candidates", [[], ["all", "all"], ["warm", "all"], ["all", "hot"]])
+def test_lists_of_sets_that_make_no_sense_are_refused(candidates: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"eval\.candidates"):
+        EvaluationSettings(candidates)  # type: ignore[arg-type]
+
+
 def test_no_positive_among_the_candidates_is_said(dataset: MultimodalDataset) -> None:
     warm_only = assemble(
         name="warm",

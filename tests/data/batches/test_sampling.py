@@ -106,11 +106,10 @@ def test_several_negatives_a_pair_are_all_unseen_and_one_keeps_its_stream() -> N
 
 def test_static_negatives_stay_with_their_pair_in_every_epoch() -> None:
     train = interactions([(0, 0), (0, 1), (1, 0), (2, 1), (2, 2)], 3, 3)
-    now, table = 0, torch.arange(10).reshape(5, 2)
-    batches = PairBatches(train, batch_size=2, n_negatives=2, static=table, epoch=lambda: now)
-    for now in range(2):
-        for batch in batches:
-            assert torch.equal(batch.negatives, table[batch.rows])
+    table, epochs = torch.arange(10).reshape(5, 2), iter(range(2))
+    batches = PairBatches(train, batch_size=2, n_negatives=2, static=table, epoch=lambda: next(epochs))
+    for batch in [*batches, *batches]:
+        assert torch.equal(batch.negatives, table[batch.rows])
     single = next(iter(PairBatches(train, batch_size=5, n_negatives=1, static=table[:, :1])))
     assert torch.equal(single.negatives, table[single.rows, 0])
 
