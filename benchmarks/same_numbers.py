@@ -1,8 +1,8 @@
 """Do two folders of runs hold the same numbers? A change that should change nothing is checked with it, bit for bit.
 
-    python train.py -m sweep.name=before model=lightgcn,mgcn missing=full,mtmt,rate trainer.max_epochs=2 trainer.threads=1
+    python train.py -m sweep.name=before model=mgcn,sgl missing=full,mtmt,rate trainer.max_epochs=2
     (the change)
-    python train.py -m sweep.name=after model=lightgcn,mgcn missing=full,mtmt,rate trainer.max_epochs=2 trainer.threads=1
+    python train.py -m sweep.name=after model=mgcn,sgl missing=full,mtmt,rate trainer.max_epochs=2
     python benchmarks/same_numbers.py multirun_outputs/before multirun_outputs/after
 
 Runs are paired by model, dataset, missing setting and seed. Compared are all metrics of validation and test, every

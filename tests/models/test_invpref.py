@@ -20,11 +20,11 @@ from recmm.models.invpref import InvPref, _product_bce
 from recmm.models.training import Training
 from recmm.seeding import seed_torch
 
-NONE = torch.zeros(0, dtype=torch.int64)
 USERS, ITEMS = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 2])
 CATALOG = Catalog(3, 4, {}, USERS, ITEMS, list("abc"), list("pqrs"))
 VIEW = ModalityView({}, torch.zeros(4, 0, dtype=torch.bool), "nothing to see")
-BATCH = Pairs(torch.tensor([2, 0]), torch.tensor([2, 1]), NONE)  # rows 3 and 1 of the training pairs
+SAMPLES = torch.tensor([[0, 2], [1, 3], [1, 0], [2, 1]])  # every training pair's item and its negative
+BATCH = Pairs(torch.tensor([2, 0]), torch.tensor([2, 1]), torch.tensor([1, 3]), torch.tensor([3, 1]))
 
 
 def make(**keywords: Any) -> InvPref:
@@ -34,9 +34,8 @@ def make(**keywords: Any) -> InvPref:
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(torch.randn_like(p))
-        if model.sample_items.shape[1] == 2:
-            model.sample_items[:, 1] = torch.tensor([2, 3, 0, 1])
-            model.environments.copy_(torch.tensor([[0, 1], [0, 1], [1, 1], [1, 0]]))
+        model.environments.copy_(torch.tensor([[0, 1], [0, 1], [1, 1], [1, 0]]))
+    model.samples = lambda: (USERS, SAMPLES)  # type: ignore[method-assign]
     return model
 
 
@@ -78,7 +77,7 @@ def test_losses_by_hand() -> None:
         "l2": pytest.approx(7 * sum(sum(x * x for x in t) / len(t) for t in tables)),
         "l1": pytest.approx(11 * sum(sum(map(abs, t)) / len(t) for t in tables)),
     }
-    model.regularize_environments = False
+    model.settings = model.settings.model_copy(update={"regularize_environments": False})
     expected = 11 * sum(sum(map(abs, t)) / len(t) for t in tables[:-1])
     assert model.losses(BATCH, VIEW)["l1"].item() == pytest.approx(expected)
 
@@ -97,7 +96,7 @@ def test_who_receives_which_gradient() -> None:
     assert reached("env_aware") == invariant | {"users_env", "items_env", "environment_table"}
     assert reached("classifier") == invariant | {"classifier.weight", "classifier.bias"}
 
-    items, environments = model.sample_items[[3, 1]], model.environments[[3, 1]].long()
+    items, environments = SAMPLES[[3, 1]], model.environments[[3, 1]].long()
     p = model.users_inv[BATCH.users][:, None] * model.items_inv[items]
     nll = F.cross_entropy(model.classifier(p).flatten(0, 1), environments.flatten())
     wanted = [model.users_inv, model.items_inv, model.classifier.weight]
@@ -126,31 +125,42 @@ def test_samples_are_fixed_and_known_by_their_pair(tiny_dataset: MultimodalDatas
     catalog = tiny_dataset.catalog()
     first, again = (InvPref(catalog, n_negatives=3, training=Training(seed=1)) for _ in range(2))
     other = InvPref(catalog, n_negatives=3, training=Training(seed=2))
-    for name in ("sample_items", "environments"):
-        assert torch.equal(first.get_buffer(name), again.get_buffer(name))
-        assert not torch.equal(first.get_buffer(name), other.get_buffer(name))
+    items = [model.samples()[1] for model in (first, again, other)]
+    for one, same, different in (items, [model.environments for model in (first, again, other)]):
+        assert torch.equal(one, same) and not torch.equal(one, different)
     history = set(zip(catalog.train_users.tolist(), catalog.train_items.tolist(), strict=True))
-    users, negatives = catalog.train_users.repeat_interleave(3).tolist(), first.sample_items[:, 1:].flatten().tolist()
+    users, negatives = catalog.train_users.repeat_interleave(3).tolist(), items[0][:, 1:].flatten().tolist()
     assert not history & set(zip(users, negatives, strict=True))
-    order = torch.randperm(len(catalog.train_users), generator=torch.Generator().manual_seed(0))
-    batch = Pairs(catalog.train_users[order], catalog.train_items[order], NONE)
-    assert torch.equal(first.rows_of(batch), order)
+
+
+def test_batches_and_assignments_have_the_same_samples(tiny_dataset: MultimodalDataset) -> None:
+    model = InvPref(tiny_dataset.catalog(), n_negatives=2, training={"batch_size": 64})
+    _, items = model.samples()
+    seen: list[Pairs] = []
+    model.losses = lambda batch, view: seen.append(batch) or {"x": model.users_inv.sum()}  # type: ignore[func-returns-value,method-assign]
+    quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", enable_checkpointing=False, num_sanity_val_steps=0, **quiet)
+    trainer.fit(model, Given(tiny_dataset))
+    assert sum(len(batch.rows) for batch in seen) == len(items)
+    for batch in seen:
+        assert torch.equal(items[batch.rows], torch.cat([batch.positives[:, None], batch.negatives], 1))
 
 
 def test_a_user_that_has_seen_everything_has_positives_only() -> None:
     users, items = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
     model = InvPref(Catalog(2, 2, {}, users, items, ["a", "b"], ["p", "q"]), n_negatives=2)
-    assert model.sample_items.tolist() == [[0, 0, 0], [1, 1, 1], [0, 1, 1]]
+    samples = model.samples()[1]
+    assert samples.tolist() == [[0, 0, 0], [1, 1, 1], [0, 1, 1]]
     with torch.no_grad():
         model.users_inv.fill_(1.0), model.items_inv.fill_(1.0)
-    term = model.losses(Pairs(users[:2], items[:2], NONE), VIEW)["invariant"]
+    term = model.losses(Pairs(users[:2], items[:2], samples[:2, 1:], torch.arange(2)), VIEW)["invariant"]
     assert term.item() == pytest.approx(3.35 * math.log1p(math.exp(-40)), abs=1e-9)  # all of them wanted at 1
 
 
 def test_the_mean_over_parts_is_that_of_the_whole() -> None:
     """What a run by several processes relies on."""
     model = make(share_weights=True)
-    batch = Pairs(USERS, ITEMS, NONE)
+    batch = Pairs(USERS, ITEMS, SAMPLES[:, 1], torch.arange(4))
     whole = model.losses(batch, VIEW)
     parts = [model.losses(Pairs(*(x[rows] for x in batch)), VIEW) for rows in (slice(0, 1), slice(1, 4))]
     for name, term in whole.items():
@@ -163,7 +173,7 @@ def test_the_mean_over_parts_is_that_of_the_whole() -> None:
 
 def bce_by_environment(model: InvPref) -> Tensor:
     """BCE(y_env, y) of every sample in every environment by the textbook, [4, 2, E]."""
-    items = model.sample_items
+    items = SAMPLES
     inv = (model.users_inv[USERS][:, None] * model.items_inv[items]).sum(2).sigmoid()
     env = torch.einsum("ud,usd,ed->use", model.users_env[USERS], model.items_env[items], model.environment_table)
     y = torch.tensor([1.0, 0.0]).expand(4, 2)[..., None].expand_as(env)
@@ -254,7 +264,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tiny_dataset: MultimodalDa
     "wrong", [{"dim": 0}, {"n_environments": 1}, {"invariant": -1.0}, {"alpha": -1.0}, {"cluster_interval": 0}]
 )
 def test_wrong_keywords_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=rf"model\.{next(iter(wrong))} must be at least"):
+    with pytest.raises(ConfigError, match=rf"model\.{next(iter(wrong))} must be (at least|in \[2, 256\])"):
         InvPref(CATALOG, **wrong)
-    with pytest.raises(ConfigError, match=r"model\.n_environments must be at most 256"):
+    with pytest.raises(ConfigError, match=r"model\.n_environments must be in \[2, 256\]; got 257"):
         InvPref(CATALOG, n_environments=257)

@@ -87,8 +87,8 @@ def test_rows_are_the_numbers_of_the_training_pairs() -> None:
     for data in (train, complete):
         seen = []
         for batch in PairBatches(data, batch_size=2):
-            assert data.users[batch.rows].tolist() == batch.users.tolist()
-            assert data.items[batch.rows].tolist() == batch.positives.tolist()
+            assert data.users[batch.rows.numpy()].tolist() == batch.users.tolist()
+            assert data.items[batch.rows.numpy()].tolist() == batch.positives.tolist()
             seen += batch.rows.tolist()
         assert sorted(seen) == [row for row, user in enumerate(data.users) if data is train or user]
 
