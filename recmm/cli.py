@@ -6,7 +6,7 @@ import typer
 
 from recmm import __version__
 from recmm.errors import RecmmError, leave
-from recmm.ingest.cli.commands import app as data
+from recmm.ingest.commands import app as data
 
 app = typer.Typer(
     name="recmm",

@@ -91,7 +91,7 @@ def reasons(folder: Path, modality: str) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_what_is_not_there_is_missing_with_its_reason(shop: Path) -> None:
-    assert reasons(shop, "textual") == dict.fromkeys((NO_TEXT, NOTHING), "nothing named")
+    assert reasons(shop, "textual") == dict.fromkeys((NO_TEXT, NOTHING), "no content")
     pictures = reasons(shop, "visual")
     assert set(pictures) == {NO_PICTURE, NOTHING, ABSENT, DAMAGED}
     assert pictures[ABSENT] == "there is no such file"

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import recmm
-from recmm.ingest.encode import CATALOGUE
+from recmm.ingest.encode.registry import ENCODERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -44,10 +44,10 @@ def test_the_extras_of_the_documentation_exist() -> None:
 def test_every_encoder_names_an_extra_that_brings_its_packages() -> None:
     """timm brings torchvision by itself, and sentence-transformers transformers."""
     brought = {"timm": {"torchvision"}, "sentence-transformers": {"transformers"}}
-    for choice in CATALOGUE:
-        own = {canonicalize_name(Requirement(line).name) for line in EXTRAS[choice.extra]}
+    for entry in ENCODERS:
+        own = {canonicalize_name(Requirement(line).name) for line in EXTRAS[entry.extra]}
         given = own.union(*(brought.get(name, set()) for name in own))
-        assert set(choice.packages) <= given, f"{choice.name} needs more than recmm[{choice.extra}]"
+        assert set(entry.packages) <= given, f"{entry.name} needs more than recmm[{entry.extra}]"
 
 
 @pytest.mark.parametrize("extra", ["encode", "encode-offline", "dev"])

@@ -1,1 +1,1 @@
-"""Data in: from raw files to a checked catalogue, with features made here; `python -m recmm data`."""
+"""`python -m recmm data ...`: commands that download, import, encode, check and describe catalogues."""

@@ -1,10 +1,11 @@
 """Do the rows of a feature matrix belong to the item ids? An AUC that needs no training.
 
-A user's profile is the mean feature of its training items; an item's score is the profile's inner product with the
-item's feature. Features are centred (minus the mean over all items, which says nothing about a user) and divided by
-their norm (a long vector would win for everybody), so that a score is a mean cosine. The AUC of a user is the share of
-(test item, other item) pairs in which the test item scores higher, ties counting half; others are the items of none of
-the user's splits. 0.5 is what rows reach that belong to other items, because they are shuffled, say.
+A user's profile is the mean feature of the user's training items. The score of an item is the inner product of the
+profile and the item's feature. Features are centred, because the mean over all items says nothing about a user, and
+divided by their norm, because a long vector would score high for every user. A score is thus a mean cosine.
+
+The AUC of a user is the share of (test item, other item) pairs in which the test item scores higher; a tie counts half.
+Other items are those without an interaction of the user in any split. Shuffled rows have an expected AUC of 0.5.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,22 +19,23 @@ from recmm.ingest.cli.progress import bar
 from recmm.ingest.feature_scan import FeatureScan
 from recmm.seeding import stream
 
-EXACT = 10**11  # multiplications of users x items x columns up to which nothing is sampled: some seconds
-MOST_USERS, MOST_ITEMS = 4096, 8192  # sampled beyond that
-BLOCK = 1 << 21  # values of features, or comparisons, held in memory at a time
-SCORES = 1 << 23  # of a block of users: for every block the features are read once more
+EXACT = 10**11  # users x items x columns up to which all are compared: some seconds
+MOST_USERS, MOST_ITEMS = 4096, 8192  # sizes of the samples above that
+BLOCK = 1 << 21  # feature values or comparisons in memory at a time
+SCORES = 1 << 23  # scores of one block of users; every block reads all features once
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """The mean AUC over users, with what it rests on.
+    """The mean AUC over users, its standard error, and the sizes behind it.
 
     Attributes:
-        auc: 0.5 where the features know nothing of the users' tastes.
-        error: standard error, over users, over test items (one popular item speaks in many pairs) and over the other
-            items; None where there is one user or one test item only.
-        n_users, n_pairs: users with an observed training item and an observed test item, and their test pairs.
-        n_items: items that the test items were compared with.
+        auc: 0.5 if the features hold no information about users' preferences.
+        error: standard error, clustered over users and over test items (a popular item occurs in many pairs), plus the
+            variance over the other items; None with a single user or a single test item.
+        n_users, n_pairs: number of users with an observed training item and an observed test item, and of their test
+            pairs.
+        n_items: number of items that the test items were compared with.
         sampled: whether users and other items are a random sample.
     """
 
@@ -46,20 +48,20 @@ class Alignment:
 
     @property
     def is_chance(self) -> bool:
-        """Whether the AUC is less than two standard errors above 0.5, or without a standard error."""
-        return self.error is None or self.auc - 2 * self.error <= 0.5 + 1e-9  # rounding, where all scores tie
+        """Whether the AUC is at most two standard errors above 0.5, or has no standard error."""
+        return self.error is None or self.auc - 2 * self.error <= 0.5 + 1e-9  # rounding error when all scores tie
 
 
 def align(
     values: np.ndarray, scan: FeatureScan, splits: Mapping[str, Interactions], modality: str, *, exact: int = EXACT
 ) -> Alignment | None:
-    """The alignment of the features [n_items, D] with ``splits``; None where no user has what it takes.
+    """Measure how well the features [n_items, D] fit the interactions; None if no user can be measured.
 
     Args:
-        values, scan: a matrix and what one pass found out about it; rows that are not finite are left out.
+        values, scan: a feature matrix and its statistics; rows that are not finite are left out.
         splits: "train", "val", "test" -> interactions over ``n_items`` items.
         modality: for the progress bar.
-        exact: users x items x D beyond which a sample is drawn, always the same one.
+        exact: users x items x D above which a sample is used, drawn from a fixed seed.
     """
     train, test = _matrix(splits["train"], scan.finite), _matrix(splits["test"], scan.finite)
     known = (train + test + _matrix(splits["val"], scan.finite)).astype(bool)
@@ -80,7 +82,7 @@ def align(
 
 
 def _matrix(pairs: Interactions, usable: np.ndarray) -> csr_matrix:
-    """float64 ones [n_users, n_items] where the item's features can be used."""
+    """The interactions with ``usable`` items as a float64 matrix of ones [n_users, n_items]."""
     kept = usable[pairs.items]
     entries = np.ones(int(kept.sum())), (pairs.users[kept], pairs.items[kept])
     return csr_matrix(entries, shape=(pairs.n_users, pairs.n_items))
@@ -91,10 +93,10 @@ def _draw(ids: np.ndarray, most: int, purpose: str) -> np.ndarray:
 
 
 def _directions(values: np.ndarray, scan: FeatureScan, rows: np.ndarray) -> np.ndarray:
-    """float64 [len(rows), D]: centred rows of length 1; a row that equals the mean stays zero."""
+    """float64 [len(rows), D]: centred rows of norm 1; a row that equals the mean becomes zero."""
     centred = values[rows].astype(np.float64) - scan.mean
     lengths = np.sqrt(np.einsum("ij,ij->i", centred, centred))
-    rounding = 1e-6 * np.maximum(scan.norms[rows], 1e-300)  # what is left of a row that is the mean
+    rounding = 1e-6 * np.maximum(scan.norms[rows], 1e-300)  # rounding error of a row that equals the mean
     return centred / np.where(lengths > rounding, lengths, np.inf)[:, None]
 
 
@@ -104,7 +106,7 @@ def _chunks(n: int, width: int) -> Iterator[slice]:
 
 
 def _profiles(values: np.ndarray, scan: FeatureScan, train: csr_matrix, modality: str) -> np.ndarray:
-    """float64 [n, D]: sums over the users' training items, ``train`` [n, n_items]; no mean, which ranks the same."""
+    """float64 [n, D]: sums over the users' training items, ``train`` [n, n_items]; a sum ranks items like a mean."""
     by_item = train.tocsc()
     items = np.flatnonzero(np.diff(by_item.indptr) > 0)
     profiles = np.zeros((train.shape[0], scan.dim))
@@ -115,7 +117,7 @@ def _profiles(values: np.ndarray, scan: FeatureScan, train: csr_matrix, modality
 
 
 class _Comparison:
-    """Test items against others, block of users by block of users."""
+    """Compares test items with other items, one block of users at a time."""
 
     def __init__(self, values: np.ndarray, scan: FeatureScan, others: np.ndarray) -> None:
         self.values, self.scan, self.others = values, scan, others
@@ -127,7 +129,7 @@ class _Comparison:
         self.wins, self.met = np.zeros(len(others)), np.zeros(len(others))
 
     def add(self, profiles: np.ndarray, test: csr_matrix, known: csr_matrix) -> None:
-        """Users with their ``profiles`` [n, D], test items and all known items, [n, n_items] each."""
+        """Add users: their ``profiles`` [n, D], and their test items and all their items, each [n, n_items]."""
         scores = self._scores(profiles, self.others)
         rows, items = test.nonzero()
         unique, place = np.unique(items, return_inverse=True)
@@ -150,7 +152,7 @@ class _Comparison:
         self.offset += len(profiles)
 
     def _scores(self, profiles: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """float32 [n, len(items)] from float64 sums, so that equal features tie in spite of rounding."""
+        """float32 [n, len(items)] from float64 sums: rounding to float32 makes the scores of equal features tie."""
         scores = np.empty((len(profiles), len(items)), np.float32)
         for part in _chunks(len(items), self.scan.dim):
             scores[:, part] = profiles @ _directions(self.values, self.scan, items[part]).T
@@ -159,7 +161,7 @@ class _Comparison:
     def result(self, sampled: bool) -> Alignment:
         users, items, shares = map(np.concatenate, (self.users, self.items, self.shares))
         per_user = np.bincount(users)
-        weights = 1 / (per_user[users] * len(per_user))  # every user counts the same, whatever its test pairs
+        weights = 1 / (per_user[users] * len(per_user))  # every user has the same total weight
         auc = float(weights @ shares)
         met = self.met > 0
         return Alignment(
@@ -180,5 +182,5 @@ class _Comparison:
         by_user, by_item = np.bincount(users, parts), np.bincount(items, parts)
         clustered = by_user @ by_user + by_item @ by_item - parts @ parts
         against = float(np.mean((beaten - auc) ** 2)) / len(beaten)
-        # With very few clusters the difference can fall below what users alone would say.
+        # With very few clusters the difference can fall below the variance over users alone.
         return float(np.sqrt(max(clustered, by_user @ by_user) + against))

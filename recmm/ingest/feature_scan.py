@@ -1,4 +1,4 @@
-"""One pass over a feature matrix, in chunks: what its rows and columns look like."""
+"""Statistics of a feature matrix's rows and columns, from one pass over it in chunks."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from recmm.ingest.cli.progress import bar
 
 @dataclass(frozen=True, eq=False)
 class FeatureScan:
-    """What one pass found out about the features [n_items, D] of a modality.
+    """Statistics of one modality's features [n_items, D].
 
     Attributes:
         dim: D.
-        dtype: as stored.
-        observed: bool [n_items], which rows the data has.
-        n_bad: NaN and Inf in observed rows.
-        finite: bool [n_items], observed and without NaN and Inf.
-        norms: float64 [n_items], Euclidean; 0 where not finite.
-        digests: uint64 [n_items], equal for equal rows (and for two different ones with a chance of 2^-64).
-        low, high: float32 [D], smallest and largest value of each column over the finite rows.
-        mean: float64 [D], over the finite rows.
+        dtype: of the file.
+        observed: bool [n_items], the items whose features the data has.
+        n_bad: number of NaN and Inf values in observed rows.
+        finite: bool [n_items], observed rows without NaN or Inf.
+        norms: float64 [n_items], Euclidean norms; 0 for rows that are not finite.
+        digests: uint64 [n_items], a hash of each finite row; two different rows share one with probability 2^-64.
+        low, high: float32 [D], minimum and maximum of each column over the finite rows.
+        mean: float64 [D], mean of each column over the finite rows.
     """
 
     dim: int
@@ -39,17 +39,17 @@ class FeatureScan:
 
     @cached_property
     def zero(self) -> np.ndarray:
-        """bool [n_items]: observed rows of zeros alone."""
+        """bool [n_items]: observed rows that hold only zeros."""
         return self.finite & (self.norms == 0)
 
     @cached_property
     def constant(self) -> np.ndarray:
-        """bool [D]: columns with one value in all rows."""
+        """bool [D]: columns that hold the same value in all finite rows."""
         return self.low == self.high
 
     @cached_property
     def groups(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows that stand there more than once, zeros aside: first row and size of each group, largest group first."""
+        """Groups of equal rows, without rows of zeros: the first row and the size of each, largest group first."""
         rows = np.flatnonzero(self.finite & ~self.zero)
         _, first, sizes = np.unique(self.digests[rows], return_index=True, return_counts=True)
         order = np.argsort(-sizes, kind="stable")
@@ -58,17 +58,17 @@ class FeatureScan:
 
     @property
     def n_duplicates(self) -> int:
-        """Rows that equal an earlier one, zeros aside."""
+        """Number of rows that equal an earlier row, without rows of zeros."""
         return int((self.groups[1] - 1).sum())
 
     @property
     def is_dead(self) -> bool:
-        """Whether it tells no two items apart: nothing observed, or all observed rows alike."""
+        """Whether the modality distinguishes no items: no finite row, or all finite rows equal."""
         return not self.finite.any() or bool(self.constant.all())
 
 
 def scan(values: np.ndarray, observed: np.ndarray, modality: str) -> FeatureScan:
-    """Read the observed rows of ``values`` [n_items, D] once, chunk by chunk, under a progress bar."""
+    """Scan the observed rows of ``values`` [n_items, D] once, chunk by chunk, under a progress bar."""
     n_items, dim = values.shape
     finite, norms, digests = np.zeros(n_items, bool), np.zeros(n_items), np.zeros(n_items, np.uint64)
     low, high, total = np.full(dim, np.inf, np.float32), np.full(dim, -np.inf, np.float32), np.zeros(dim)
@@ -85,7 +85,7 @@ def scan(values: np.ndarray, observed: np.ndarray, modality: str) -> FeatureScan
         kept = block[finite[rows]]
         places = start + np.flatnonzero(finite[rows])
         norms[places] = np.sqrt(np.einsum("ij,ij->i", kept, kept, dtype=np.float64))
-        kept += 0.0  # -0.0 is 0.0
+        kept += 0.0  # turns -0.0 into 0.0, so that their digests are equal
         digests[places] = [_digest(row) for row in kept]
         total += kept.sum(axis=0, dtype=np.float64)
         if len(kept):

@@ -1,4 +1,4 @@
-"""Which catalogue a command is about: a folder in any layout, the word of a known dataset, or arguments of train.py."""
+"""The catalogue that a command reads: a folder in any layout, a known dataset, or arguments of train.py."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from recmm.data.formats.matrices import FILES as MATRIX_FILES
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.datamodules.folders import CanonicalFolder, MMRecFolder
 from recmm.errors import ConfigError, DataError
+from recmm.ingest.cli.named_files import by_modality, only_table
 from recmm.ingest.cli.options import Layout
-from recmm.ingest.importing.catalogue import by_modality, only_table
 
 LABELS = ("u_id_mapping.csv", "i_id_mapping.csv")
 MODALITIES = {
@@ -25,7 +25,12 @@ MODALITIES = {
 
 
 class MatricesFolder(MultimodalDataModule):
-    """A folder of pickled matrices; ``splits`` and ``features`` name its files."""
+    """A folder of pickled matrices.
+
+    Args:
+        splits: "train", "val", "test" -> file name.
+        features: modality -> file name.
+    """
 
     def __init__(self, *, folder: str, splits: Mapping[str, str], features: Mapping[str, str]) -> None:
         super().__init__()
@@ -42,26 +47,27 @@ class MatricesFolder(MultimodalDataModule):
 def catalogue(
     target: Sequence[str], layout: Layout | None, interactions: str | None, features: Sequence[str]
 ) -> MultimodalDataModule:
-    """The datamodule that the arguments of a command mean; nothing but file headers has been read.
+    """The datamodule that a command's arguments select; only file headers are read.
 
     Args:
-        target: one folder, one word such as tiktok_va, or arguments of train.py such as dataset=tiktok_va.
-        layout: of the folder; None to find out.
+        target: one folder, one name such as tiktok_va, or arguments of train.py such as dataset=tiktok_va.
+        layout: of the folder; None to recognise it from its files.
         interactions: file name of the table, for the layout mmrec.
-        features: ``modality=file`` each; none to take every matrix that is there.
+        features: ``modality=file`` each; if empty, every .npy matrix in the folder is a modality.
     Raises:
-        ConfigError: no such folder or dataset, or a layout that cannot be told.
+        ConfigError: no such folder or dataset, a layout that cannot be recognised, or options that do not apply.
+        MissingFileError: the folder holds no table.
     """
     folder = Path(target[0])
     if len(target) == 1 and "=" not in target[0] and folder.is_dir():
         return _of_folder(folder, layout, interactions, features)
     if layout is not None or interactions is not None or features:
-        raise ConfigError(f"--layout, --interactions and --features belong to a folder, but {target[0]!r} is none.")
+        raise ConfigError(f"--layout, --interactions and --features apply to a folder; {target[0]!r} is not one.")
     return _of_arguments(target)
 
 
 def _of_arguments(target: Sequence[str]) -> MultimodalDataModule:
-    from recmm.experiment.config.build import build  # Hydra is not loaded for a folder
+    from recmm.experiment.config.build import build  # a folder does not need Hydra
     from recmm.experiment.config.check import check_arguments
     from recmm.experiment.config.folder import config_folder
     from recmm.settings import suggestion
@@ -72,8 +78,10 @@ def _of_arguments(target: Sequence[str]) -> MultimodalDataModule:
     if "=" not in first:
         if first not in known:
             if Path(first).is_file():
-                raise ConfigError(f"{first} is a file: name a catalogue's folder, or make one with data import.")
-            raise ConfigError(f"There is no folder {first} and no dataset of that name{suggestion(first, known)}")
+                raise ConfigError(
+                    f"{first} is a file. Name the folder of a catalogue, or use `python -m recmm data import`."
+                )
+            raise ConfigError(f"There is neither a folder nor a dataset called {first}{suggestion(first, known)}")
         first = f"dataset={first}"
     (cfg,) = check_arguments([first, *others], folder)
     datamodule: MultimodalDataModule = build(cfg.dataset)
@@ -86,12 +94,14 @@ def _of_folder(
     layout = layout or _layout(folder)
     if layout is Layout.canonical:
         if interactions or given:
-            raise ConfigError("--interactions and --features name files of other layouts; a manifest names its own.")
+            raise ConfigError(
+                "--interactions and --features do not apply to the layout canonical: its manifest names the files."
+            )
         return CanonicalFolder(folder=str(folder))
     features = by_modality(given, "--features") or _features(folder)
     if layout is Layout.matrices:
         if interactions:
-            raise ConfigError("--interactions names the table of the layout mmrec; matrices are found by their names.")
+            raise ConfigError("--interactions applies to the layout mmrec; the matrices are found by their file names.")
         return MatricesFolder(folder=str(folder), splits=_matrices(folder), features=features)
     labels = LABELS if all((folder / name).is_file() for name in LABELS) else None
     return MMRecFolder(
@@ -110,35 +120,38 @@ def _layout(folder: Path) -> Layout:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ConfigError(f"{folder} has files of two layouts: choose one with --layout mmrec or --layout matrices.")
+        raise ConfigError(f"{folder} has files of two layouts: choose --layout mmrec or --layout matrices.")
     raise ConfigError(
-        f"{folder} holds neither {MANIFEST} (recmm's own layout), nor an .inter table (mmrec), nor "
-        f"{MATRIX_FILES['train']} (matrices): give another folder, or name the layout with --layout."
+        f"{folder} holds neither {MANIFEST} (layout canonical), nor an .inter table (mmrec), nor "
+        f"{MATRIX_FILES['train']} (matrices): name another folder, or choose the layout with --layout."
     )
 
 
 def _matrices(folder: Path) -> dict[str, str]:
-    """The files of the three splits, all with the same words, or none, before their usual names."""
-    starts = sorted(path.name.removesuffix(MATRIX_FILES["train"]) for path in folder.glob(f"*{MATRIX_FILES['train']}"))
-    start = starts[0] if starts else ""
-    return {part: f"{start}{MATRIX_FILES[part]}" for part in SPLITS}
+    """Split -> file name: the usual names, with the prefix that the training file has in this folder."""
+    prefixes = sorted(
+        path.name.removesuffix(MATRIX_FILES["train"]) for path in folder.glob(f"*{MATRIX_FILES['train']}")
+    )
+    prefix = prefixes[0] if prefixes else ""
+    return {part: f"{prefix}{MATRIX_FILES[part]}" for part in SPLITS}
 
 
 def _features(folder: Path) -> dict[str, str]:
-    """Modality -> file, of every .npy file with two dimensions or none that can be read; named by its first word."""
+    """Modality -> file name, for every .npy file except readable arrays that are not two-dimensional."""
     found: dict[str, str] = {}
     for path in sorted(folder.glob("*.npy")):
         try:
             array: np.ndarray | None = load_array(path, "a matrix of features")
         except DataError:
-            array = None  # to be reported when it is read
+            array = None  # kept, so that reading it reports what is wrong
         if array is None or array.ndim == 2:
             found[_modality(path.stem)] = path.name
     return found
 
 
 def _modality(stem: str) -> str:
-    for modality, words in MODALITIES.items():
-        if stem.lower().startswith(words):
+    """The modality that a file name starts with, else the whole name: image_feat -> visual."""
+    for modality, prefixes in MODALITIES.items():
+        if stem.lower().startswith(prefixes):
             return modality
     return stem

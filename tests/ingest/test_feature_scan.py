@@ -1,4 +1,4 @@
-"""One pass over a feature matrix, against values worked out by hand."""
+"""Statistics of a feature matrix against values calculated by hand."""
 
 import tracemalloc
 from pathlib import Path

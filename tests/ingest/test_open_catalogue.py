@@ -1,4 +1,4 @@
-"""Which catalogue the words on the command line mean."""
+"""The catalogue that the arguments of a command select."""
 
 import shutil
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_matrices_with_words_before_their_names(folder: Path) -> None:
 def test_two_layouts_need_a_word(folder: Path) -> None:
     for name in ("a.inter", "trnMat.pkl"):
         (folder / name).touch()
-    with pytest.raises(ConfigError, match="two layouts: choose one with --layout"):
+    with pytest.raises(ConfigError, match="two layouts: choose --layout"):
         find(folder)
     assert isinstance(find(folder, layout=Layout.mmrec), MMRecFolder)
     assert isinstance(find(folder, layout=Layout.matrices), MatricesFolder)
@@ -71,14 +71,14 @@ def test_a_dataset_by_name_and_by_arguments() -> None:
 @pytest.mark.parametrize(
     ("words", "options", "message"),
     [
-        (["tiktok_w"], {}, "no folder tiktok_w and no dataset of that name; did you mean 'tiktok"),
+        (["tiktok_w"], {}, "neither a folder nor a dataset called tiktok_w; did you mean 'tiktok"),
         (["dataset=synthetic", "dataset.scal=1"], {}, "dataset.scal"),
-        (["synthetic"], {"layout": Layout.mmrec}, "belong to a folder, but 'synthetic' is none"),
+        (["synthetic"], {"layout": Layout.mmrec}, "apply to a folder; 'synthetic' is not one"),
         (["FOLDER"], {}, "neither manifest.json"),
-        (["FOLDER"], {"layout": Layout.mmrec}, "no .inter table: put it there, or name it with --interactions"),
-        (["FILE"], {}, "is a file: name a catalogue's folder"),
-        (["FOLDER"], {"layout": Layout.canonical, "features": ("a=b",)}, "a manifest names its own"),
-        (["FOLDER"], {"layout": Layout.matrices, "interactions": "x"}, "matrices are found by their names"),
+        (["FOLDER"], {"layout": Layout.mmrec}, "no .inter table: put it there, or name a file with --interactions"),
+        (["FILE"], {}, "is a file. Name the folder of a catalogue"),
+        (["FOLDER"], {"layout": Layout.canonical, "features": ("a=b",)}, "its manifest names the files"),
+        (["FOLDER"], {"layout": Layout.matrices, "interactions": "x"}, "matrices are found by their file names"),
         (
             ["FOLDER"],
             {"layout": Layout.mmrec, "interactions": "x", "features": ("image.npy",)},
@@ -96,8 +96,8 @@ def test_what_cannot_be_meant(tmp_path: Path, words: list[str], options: dict, m
 def test_several_tables_need_a_choice(folder: Path) -> None:
     for name in ("a.inter", "b.inter"):
         (folder / name).touch()
-    with pytest.raises(ConfigError, match=r"holds a.inter, b.inter: say with --interactions"):
+    with pytest.raises(ConfigError, match=r"holds a.inter, b.inter: choose one with --interactions"):
         find(folder)
     shutil.rmtree(folder)
-    with pytest.raises(ConfigError, match="There is no folder"):
+    with pytest.raises(ConfigError, match="There is neither a folder nor a dataset"):
         find(folder)

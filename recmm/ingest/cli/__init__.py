@@ -1,1 +1,1 @@
-"""What the data commands share: options, help texts, progress bars."""
+"""What the data commands share: options, the files that options name, help texts, progress bars."""

@@ -1,4 +1,4 @@
-"""Progress bars on stderr, so that stdout holds results alone."""
+"""Progress bars on stderr, so that stdout holds only results."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,9 +11,10 @@ T = TypeVar("T")
 
 
 def bar(items: Iterable[T], description: str, *, total: float | None = None) -> Iterable[T]:
-    """``items`` one by one, under a bar that shows, where ``total`` or their number is known, how much is left.
+    """Yield ``items`` one by one under a progress bar.
 
-    Where stderr is no terminal there is no bar: a transient one would leave an empty line in every log.
+    The bar shows how much is left if ``total`` is given or ``items`` has a length. There is no bar if stderr is not a
+    terminal, because a transient bar leaves an empty line in a log file.
     """
     console = Console(stderr=True)
     return track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)
@@ -21,7 +22,7 @@ def bar(items: Iterable[T], description: str, *, total: float | None = None) -> 
 
 @contextmanager
 def waiting(description: str) -> Iterator[None]:
-    """A sign of life with the time passed, for one long call of a library that does not say how far it is."""
+    """Show a spinner and the elapsed time during one long library call that reports no progress."""
     console = Console(stderr=True)
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -1,1 +1,1 @@
-"""`python -m recmm data describe`: statistics of a catalogue."""
+"""`python -m recmm data describe`: statistics of a catalogue as tables, plots and a page."""

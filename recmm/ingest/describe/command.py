@@ -1,4 +1,4 @@
-"""`python -m recmm data describe`: what a catalogue looks like, in tables and pictures."""
+"""`python -m recmm data describe`: prints statistics of a catalogue, or writes them as a page."""
 
 import json
 from pathlib import Path
@@ -21,10 +21,10 @@ def describe(
     as_json: JsonOption = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Also write catalogue.html and catalogue.png there."),
+        typer.Option("--out", metavar="FOLDER", help="Also write catalogue.html and catalogue.png into this folder."),
     ] = None,
 ) -> None:
-    """Show sizes, sparsity, degrees, missing patterns, and whether the features belong to the items.
+    """Show sizes, sparsity, interactions per user and item, missing modalities, and how well features fit the items.
 
     [bold]Examples[/bold]
 
@@ -34,7 +34,7 @@ def describe(
 
       python -m recmm data describe dataset=synthetic dataset.scale=0.5 --json
     """
-    from recmm.ingest.describe.description import describe_dataset
+    from recmm.ingest.describe.statistics import describe_dataset
     from recmm.ingest.open_catalogue import catalogue
 
     dataset = catalogue(target, layout, interactions, features or []).dataset
@@ -58,7 +58,7 @@ def _print(description: Any) -> None:
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=160)  # a file or a pipe has no width of its own
+        console = Console(highlight=False, width=160)  # a file or a pipe has no width
     for table in tables(description):
         shown = Table(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
         for number, column in enumerate(table.columns):

@@ -1,16 +1,16 @@
-"""The tables of a description, for the terminal and for the page alike."""
+"""The statistics of a catalogue as tables, for the terminal and for the page."""
 
 from dataclasses import dataclass
 
-from recmm.ingest.describe.description import QUANTILES, Description, Modality, quantiles
+from recmm.ingest.describe.statistics import QUANTILES, Description, Modality, quantiles
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of words: the first column names the row, the others are set to the right.
+    """A table of formatted cells: the first column names the row, the others are right-aligned.
 
     Attributes:
-        note: what a reader has to know.
+        note: explanation below the table.
     """
 
     title: str
@@ -20,13 +20,13 @@ class TextTable:
 
 
 def tables(description: Description) -> list[TextTable]:
-    """All tables; those that say nothing of this catalogue are left out."""
+    """All tables that have rows for this catalogue."""
     found = [_sizes(description), _degrees(description), _features(description), _norms(description)]
     return [table for table in [*found, _patterns(description)] if table.rows]
 
 
 def pattern_name(modalities: tuple[str, ...], n_all: int) -> str:
-    """A subset of the modalities in words."""
+    """The name of a subset of the ``n_all`` modalities."""
     if len(modalities) == n_all:
         return "all modalities" if n_all > 1 else modalities[0]
     return " + ".join(modalities) or "no modality"
@@ -49,7 +49,7 @@ def _sizes(description: Description) -> TextTable:
         ("Dataset", "Users", "Items", "Interactions", "Train", "Validation", "Test", "Sparsity", "Modalities (width)"),
         (row,),
         f"Split {description.split}: {description.recipe}. {notes['cold_items']:,} items and "
-        f"{notes['users_without_history']:,} users have no training interaction.",
+        f"{notes['users_without_history']:,} users have no training interactions.",
     )
 
 
@@ -61,8 +61,10 @@ def _degrees(description: Description) -> TextTable:
             rows.append(
                 (f"{side[:-1]}, {over}", f"{found.pop('mean'):.2f}", *(f"{value:,.0f}" for value in found.values()))
             )
-    note = "How many interactions one user or one item has."
-    return TextTable("Interactions per user and per item", ("Of each", "mean", *QUANTILES), tuple(rows), note)
+    note = "Number of interactions of one user or one item."
+    return TextTable(
+        "Interactions per user and per item", ("Interactions of each", "mean", *QUANTILES), tuple(rows), note
+    )
 
 
 def _features(description: Description) -> TextTable:
@@ -82,11 +84,12 @@ def _features(description: Description) -> TextTable:
     )
     columns = ("Modality", "Width", "Type", "Missing", "Zero rows", "Repeated rows", "Constant columns", "Alignment")
     note = (
-        "Alignment: how often (AUC, ± standard error) a user's test item is closer to the user's mean training feature "
-        "than an item the user never met (centred features, cosine). 0.5 = chance: the rows may belong to other items."
+        "Alignment: how often (AUC ± standard error) a user's test item is closer to the user's mean training feature "
+        "than an item without an interaction of the user (cosine of centred features). At 0.5, which is chance, the "
+        "rows may belong to other items."
     )
     if any(one.alignment and one.alignment.sampled for one in description.modalities):
-        note += " Measured on a sample of the users and of the other items, always the same one."
+        note += " Measured on a fixed random sample of the users and of the other items."
     return TextTable("Features", columns, rows, note)
 
 
@@ -96,7 +99,7 @@ def _norms(description: Description) -> TextTable:
         if found := quantiles(one.norms):
             rows.append((one.name, *(f"{value:.4g}" for value in found.values())))
     note = (
-        "Euclidean norm of the observed rows; a modality with far larger norms drowns the others where none is scaled."
+        "Euclidean norms of the observed rows. Without scaling, a modality with much larger norms dominates the others."
     )
     return TextTable("Feature norms", ("Modality", "mean", *QUANTILES), tuple(rows), note)
 
@@ -104,7 +107,9 @@ def _norms(description: Description) -> TextTable:
 def _patterns(description: Description) -> TextTable:
     n_items, n_all = description.statistics["items"], len(description.modalities)
     rows = tuple((pattern_name(names, n_all), _share(n, n_items)) for names, n in description.patterns.items())
-    return TextTable("What items have", ("Modalities", "Items"), rows, "Each item counts once, under all that it has.")
+    return TextTable(
+        "Modalities per item", ("Modalities", "Items"), rows, "Each item counts once, with all modalities it has."
+    )
 
 
 def _share(part: int, whole: int) -> str:
@@ -114,5 +119,5 @@ def _share(part: int, whole: int) -> str:
 def _alignment(modality: Modality) -> str:
     found = modality.alignment
     if found is None:
-        return "cannot be told"
+        return "not measurable"
     return f"{found.auc:.3f}" + ("" if found.error is None else f" ± {found.error:.3f}")

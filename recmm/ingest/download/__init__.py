@@ -1,1 +1,1 @@
-"""`python -m recmm data download`: the files of the known datasets."""
+"""`python -m recmm data download`: downloads and verifies the files of known datasets."""

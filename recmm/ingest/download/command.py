@@ -1,4 +1,4 @@
-"""`python -m recmm data download`: the known datasets' files, from pinned public sources or a page."""
+"""`python -m recmm data download`: fetches what has a pinned source, and says where to find the rest."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recmm.errors import ConfigError, DataError, DigestError, DownloadError, MissingFileError
-from recmm.ingest.cli.help import resumable
+from recmm.ingest.cli.help import say_how_to_resume
 
 if TYPE_CHECKING:
     from recmm.data.files.transfer import Patience
-    from recmm.ingest.download.files import Choice
+    from recmm.ingest.download.dataset_files import DatasetFiles
 
 
 class Dataset(StrEnum):
-    """The datasets of the papers; a test holds it to ``sources.ORIGINS``, which would make `--help` slow."""
+    """The keys of ``sources.ORIGINS``, which are repeated here because importing them would make `--help` slow."""
 
     tiktok = "tiktok"
     baby = "baby"
@@ -33,29 +33,30 @@ def download(
     split: Annotated[
         str | None,
         typer.Option(
-            help="One of its splits: mmrec, lattice or released. Without it all, of which one has to be whole."
+            help="The split to download: mmrec, lattice or released. Default: all; one complete split is enough."
         ),
     ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="The folder that holds the datasets' folders. Default: RECMM_DATA, else data, where runs look, too.",
+            help="The folder for all datasets. Default: RECMM_DATA if set, else data; runs use the same.",
         ),
     ] = None,
     base_url: Annotated[str | None, typer.Option(metavar="URL", help="A mirror of the repository's raw files.")] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds without a byte after which a connection is given up.")
+        float, typer.Option(min=0.1, help="Seconds without data after which a connection is closed.")
     ] = 10.0,
     retries: Annotated[
         int, typer.Option(min=0, max=100, help="Further attempts after a broken connection, with growing pauses.")
     ] = 3,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are not the pinned ones.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is there and what would come.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files whose size or digest is wrong.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the state of the files.")] = False,
 ) -> None:
-    """Download a known dataset, verified by size and digest, or say from which page to take which files.
+    """Download the files of a known dataset and verify their size and digest.
 
-    Run again, it goes on where it was cut short. Files that are there are verified, never replaced without --force.
+    Files without a pinned source are listed with the page to get them from. An interrupted download continues when the
+    command is run again. Existing files are verified, and replaced only with --force.
 
     Exit code 1: files are absent, wrong, or could not be downloaded.
 
@@ -71,28 +72,30 @@ def download(
           --base-url https://example.org/DiffMM
     """
     from recmm.data.files.transfer import Patience
-    from recmm.ingest.download.files import choices
+    from recmm.ingest.download.dataset_files import dataset_files
 
     if base_url is not None and not base_url.startswith(("http://", "https://")):
-        raise ConfigError(f"--base-url {base_url} is no address of a mirror; expected http:// or https://.")
-    chosen = choices(dataset.value, split=split, data=to)
+        raise ConfigError(f"--base-url {base_url}: expected the address of a mirror, with http:// or https://.")
+    chosen = dataset_files(dataset.value, split=split, data=to)
     patience = Patience(timeout=timeout, retries=retries)
     problems: list[DataError] = []
-    with resumable():
+    with say_how_to_resume():
         for choice in chosen:
-            problems += _bring(choice, base_url=base_url, patience=patience, force=force, dry_run=dry_run)
-    whole = [choice.name for choice in chosen if not choice.missing()]
-    if whole and not problems:
-        typer.echo("\nNow run: " + " or ".join(f"python train.py dataset={name}" for name in whole))
+            problems += _download(choice, base_url=base_url, patience=patience, force=force, dry_run=dry_run)
+    complete = [choice.name for choice in chosen if not choice.missing()]
+    if complete and not problems:
+        typer.echo("\nNow run: " + " or ".join(f"python train.py dataset={name}" for name in complete))
     elif not dry_run:
         raise _summary(problems, chosen)
 
 
-def _bring(choice: Choice, *, base_url: str | None, patience: Patience, force: bool, dry_run: bool) -> list[DataError]:
-    """Download what is absent and has a source, show what became of every file, and say what is left to do by hand."""
+def _download(
+    choice: DatasetFiles, *, base_url: str | None, patience: Patience, force: bool, dry_run: bool
+) -> list[DataError]:
+    """Download absent files that have a source, show the state of each file, and say what to get by hand."""
     from recmm.data.files.fetch import fetch
     from recmm.data.files.transfer import UnreachableError
-    from recmm.ingest.download.files import ABSENT, WRONG
+    from recmm.ingest.download.dataset_files import ABSENT, WRONG
 
     states: dict[str, str] = {}
     problems: list[DataError] = []
@@ -111,7 +114,7 @@ def _bring(choice: Choice, *, base_url: str | None, patience: Patience, force: b
                     reachable = not isinstance(error, UnreachableError)
                     problems.append(error)
         elif state == WRONG:
-            problems.append(DigestError(f"{path} {problem}. Move it aside, or replace it with --force."))
+            problems.append(DigestError(f"{path} {problem}. Move the file away, or replace it with --force."))
         states[file] = state
     _show(choice, states)
     if by_hand := [file for file, state in states.items() if state in (ABSENT, "failed")]:
@@ -119,7 +122,7 @@ def _bring(choice: Choice, *, base_url: str | None, patience: Patience, force: b
     return problems
 
 
-def _show(choice: Choice, states: dict[str, str]) -> None:
+def _show(choice: DatasetFiles, states: dict[str, str]) -> None:
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -137,22 +140,21 @@ def _show(choice: Choice, states: dict[str, str]) -> None:
     Console().print(table)
 
 
-def _advise(choice: Choice, files: list[str]) -> None:
-    """What to take from which page and where to put it; unwrapped, so that paths and addresses can be copied."""
-    typer.echo(f"By hand: from {choice.origin.page}")
-    typer.echo("take these files and put them at")
+def _advise(choice: DatasetFiles, files: list[str]) -> None:
+    """Say which files to get by hand, and where to save them; lines are not wrapped, so that they can be copied."""
+    typer.echo(f"Get these files from {choice.origin.page} and save them as")
     for file in files:
         remote = choice.remote(file)
-        there = f"  (there {remote.path}{', to be unpacked' if remote.zipped else ''})" if remote else ""
+        there = f"  (from {remote.path}{', unpacked' if remote.zipped else ''})" if remote else ""
         typer.echo(f"  {choice.folder / file}{there}")
     if len(files) == 1 and files[0] in choice.origin.without:
-        typer.echo(f"Without it `{choice.origin.without[files[0]]}` runs.")
+        typer.echo(f"Without this file, `{choice.origin.without[files[0]]}` can be trained.")
 
 
-def _summary(problems: list[DataError], chosen: list[Choice]) -> DataError:
-    """One error for all: what failed, or what is absent."""
+def _summary(problems: list[DataError], chosen: list[DatasetFiles]) -> DataError:
+    """One error that lists all failed downloads, or all absent files if none failed."""
     if problems:
         kind = type(problems[0]) if len({type(problem) for problem in problems}) == 1 else DataError
         return kind("\n".join(map(str, problems)))
     lacks = [f"{', '.join(choice.missing())} (dataset={choice.name}, {choice.folder})" for choice in chosen]
-    return MissingFileError(f"Absent: {'; '.join(lacks)}. Take them from where it is said above.")
+    return MissingFileError(f"Absent: {'; '.join(lacks)}. Get them from the pages named above.")

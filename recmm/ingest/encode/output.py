@@ -1,4 +1,4 @@
-"""The folder with the features, and what is said of it."""
+"""Write the new folder with the features and its reports, and print a summary."""
 
 import csv
 import io
@@ -21,15 +21,22 @@ from recmm.ingest.encode.resumable import Encoded
 def write(
     dataset: MultimodalDataset, folder: Path, out: Path, modality: str, found: Encoded, about: dict[str, object]
 ) -> None:
-    """The new folder, whole or not at all: the catalogue, its raw content, and the reports of all encodings."""
+    """Write the new folder, completely or not at all: the catalogue, its raw content and the reports of all encodings.
+
+    Args:
+        dataset, folder: the catalogue and the canonical folder that it was read from.
+        out: the new folder.
+        found: the features of ``modality``.
+        about: settings of the encoding, for encode_<modality>.json.
+    """
     columns = {name: observed for name, _, observed in dataset.features.columns()} | {modality: found.observed}
     values = dataset.features.values | {modality: found.values}
     features = ItemFeatures(values, np.column_stack(list(columns.values())))
     with atomic_folder(out) as new:
         if (folder / RAW).is_file():
             shutil.copyfile(folder / RAW, new / RAW)
-        for carried in sorted(folder.glob("encode_*.*")):
-            shutil.copyfile(carried, new / carried.name)
+        for earlier in sorted(folder.glob("encode_*.*")):
+            shutil.copyfile(earlier, new / earlier.name)
         report = io.StringIO()
         lines = csv.writer(report, lineterminator="\n")
         lines.writerow(("id", "item", "reason"))
@@ -43,7 +50,7 @@ def write(
 
 
 def summarise(out: Path, modality: str, found: Encoded, dim: int, unknown: int) -> None:
-    """Say what was made, and what not and why."""
+    """Print how many items were encoded, and the most frequent reasons for the others."""
     typer.echo(f"{out}: {modality}, {dim:,}-d, {int(found.observed.sum()):,} of {len(found.observed):,} items.")
     if found.reasons:
         typer.echo(f"{len(found.reasons):,} items are missing entries, listed in {out / f'encode_{modality}.csv'}:")

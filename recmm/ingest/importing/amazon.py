@@ -1,4 +1,4 @@
-"""`python -m recmm data import --from amazon`: the review data of 2014 as McAuley's pages hold it."""
+"""`python -m recmm data import --from amazon`: McAuley's Amazon review data of 2014, as released."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,15 @@ from recmm.data.formats.amazon import read_reviews, read_texts
 from recmm.data.formats.amazon_images import DIM, copy_image_rows
 from recmm.data.formats.canonical import RAW_COLUMNS, feature_file
 from recmm.data.protocols.random_per_user import random_split
-from recmm.errors import ConfigError, MissingFileError
-from recmm.ingest.importing.catalogue import Imported, catalogue, filtered
+from recmm.ingest.cli.named_files import only_file
+from recmm.ingest.importing.assembly import Imported, dataset_from_raw, filtered
 
 MODALITY = "visual"
 
 
 @dataclass(frozen=True)
 class AmazonOptions:
-    """What a person may say about the files; see the options of the command. None: looked for by name."""
+    """Options of the command for this layout; see its help. A file that is None is looked for by its usual name."""
 
     interactions: str | None = None
     meta: str | None = None
@@ -32,15 +32,16 @@ class AmazonOptions:
 
 
 def import_amazon(folder: Path, name: str, options: AmazonOptions, new: Path) -> Imported:
-    """Read the files in ``folder`` and put the image features into the canonical folder ``new`` that is being made.
+    """Read the files in ``folder`` and write the image features into ``new``, the canonical folder in progress.
 
-    Items without an image row are not observed in ``visual``; items without a description have no text.
+    An item without an image row is unobserved in ``visual``. An item without a description has no text, unless
+    ``options.text_without_description``.
 
     Raises:
-        ConfigError: several files that may be meant.
-        DataError: everything that the readers find wrong.
+        ConfigError: several files of reviews, and no option that chooses one.
+        DataError: a file is absent, or a reader refuses it.
     """
-    reviews = folder / options.interactions if options.interactions else _only_reviews(folder)
+    reviews = folder / (options.interactions or only_file(folder, "reviews_*.json*", "reviews_<category>_5.json.gz"))
     category = reviews.name.removeprefix("reviews_").split(".")[0].removesuffix("_5")
     meta = _optional(folder, options.meta, f"meta_{category}.json.gz")
     images = _optional(folder, options.images, f"image_features_{category}.b")
@@ -53,7 +54,7 @@ def import_amazon(folder: Path, name: str, options: AmazonOptions, new: Path) ->
             counts = counts | copy_image_rows(images, items, target)
         features[MODALITY] = load_features(new / feature_file(MODALITY), "the image features"), target.written
     split = random_split(options.split_seed, options.split_name)
-    dataset = catalogue(raw, features, name=name, split=split, sources={MODALITY: str(images)} if images else {})
+    dataset = dataset_from_raw(raw, features, name=name, split=split, sources={MODALITY: str(images)} if images else {})
     if meta is None:
         return Imported(dataset, None, counts)
     texts = read_texts(meta, items, without_description=options.text_without_description)
@@ -61,21 +62,8 @@ def import_amazon(folder: Path, name: str, options: AmazonOptions, new: Path) ->
     return Imported(dataset, pl.DataFrame(columns, schema=dict.fromkeys(RAW_COLUMNS, pl.String)), counts)
 
 
-def _only_reviews(folder: Path) -> Path:
-    found = sorted(path for path in folder.glob("reviews_*.json*") if path.is_file())
-    if not found:
-        raise MissingFileError(
-            f"{folder} holds no reviews_<category>_5.json.gz: put the file there, or name another with --interactions."
-        )
-    if len(found) > 1:
-        raise ConfigError(
-            f"{folder} holds {', '.join(path.name for path in found)}: say with --interactions which is meant."
-        )
-    return found[0]
-
-
 def _optional(folder: Path, given: str | None, usual: str) -> Path | None:
-    """The file that is ``given``, else the one of the ``usual`` name if it is there."""
+    """The file that is ``given``, else the one with the ``usual`` name if it exists."""
     if given is not None:
         return folder / given
     return folder / usual if (folder / usual).is_file() else None

@@ -1,29 +1,22 @@
-"""`python -m recmm data import`: other people's files to the canonical layout."""
+"""The arguments of `python -m recmm data import`."""
 
-import enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-
-class Layout(enum.StrEnum):
-    """What the source looks like."""
-
-    mmrec = "mmrec"
-    matrices = "matrices"
-    json = "json"
-    csv = "csv"
-    amazon = "amazon"
+from recmm.ingest.cli.options import Layout, one_of
 
 
-class SplitKind(enum.StrEnum):
-    """Where a table's split comes from."""
+class SplitKind(StrEnum):
+    """Where the split of a table comes from."""
 
     random = "random"
     given = "given"
 
 
+# Titles of the groups of options in the help.
 RELEASED, TABLES, AMAZON = "mmrec, matrices, json", "csv: tables with raw labels", "amazon: McAuley's files of 2014"
 FILTERS = "csv and amazon: filter and split"
 
@@ -34,33 +27,40 @@ def import_(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="The folder with the files (csv: or the table itself). Files are named relative to it.",
+            help="The folder with the files, or for csv the table of interactions. File names are relative to it.",
         ),
     ],
-    layout: Annotated[Layout, typer.Option("--from", help="What the files look like.")],
-    out: Annotated[Path, typer.Option(help="The new canonical folder; one that is there already is not overwritten.")],
+    layout: Annotated[
+        Layout,
+        typer.Option(
+            "--from",
+            help="The layout of the files.",
+            **one_of(Layout.mmrec, Layout.matrices, Layout.json, Layout.csv, Layout.amazon),
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The new canonical folder. An existing folder is not overwritten.")],
     name: Annotated[
-        str | None, typer.Option(help="The catalogue's name in tables; if not given, that of --out.")
+        str | None, typer.Option(help="The name of the catalogue in reports. Default: the name of --out.")
     ] = None,
     split_name: Annotated[
         str | None,
         typer.Option(
-            help="A short name for the split, part of the data's digest; `given` or `random-s<seed>` if not given."
+            help="A short name for the split; part of the data's digest. Default: `given` or `random-s<seed>`."
         ),
     ] = None,
     interactions: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="mmrec: the .inter table. csv: the table of interactions. amazon: the reviews. If not given, the only "
-            "*.inter or reviews_*.json.gz of the folder.",
+            help="mmrec: the .inter table. csv: the table of interactions. amazon: the reviews. Default: the only "
+            "*.inter or reviews_*.json.gz in the folder.",
         ),
     ] = None,
     features: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODALITY=FILE",
-            help="A .npy file of one row per item; once for each modality. All but amazon.",
+            help="A .npy file with one row per item. Repeat for each modality. Not for amazon.",
         ),
     ] = None,
     labels: Annotated[
@@ -71,61 +71,68 @@ def import_(
     ] = None,
     train: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="trnMat.pkl or train.json if not given.", rich_help_panel=RELEASED),
+        typer.Option(metavar="FILE", help="Default: trnMat.pkl or train.json.", rich_help_panel=RELEASED),
     ] = None,
     val: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="valMat.pkl or val.json if not given.", rich_help_panel=RELEASED),
+        typer.Option(metavar="FILE", help="Default: valMat.pkl or val.json.", rich_help_panel=RELEASED),
     ] = None,
     test: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="tstMat.pkl or test.json if not given.", rich_help_panel=RELEASED),
+        typer.Option(metavar="FILE", help="Default: tstMat.pkl or test.json.", rich_help_panel=RELEASED),
     ] = None,
     min_interactions: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="K",
-            help="Keep users and items with at least K interactions, to a fixed point (k-core). csv: 1, amazon: 5.",
+            help="Drop users and items with fewer than K interactions, repeatedly until none is left (k-core). "
+            "Default: 1 for csv, 5 for amazon.",
             rich_help_panel=FILTERS,
         ),
     ] = None,
     split_seed: Annotated[
         int | None,
-        typer.Option(min=0, metavar="SEED", help="Seed of the random split; 0 if not given.", rich_help_panel=FILTERS),
+        typer.Option(min=0, metavar="SEED", help="Seed of the random split. Default: 0.", rich_help_panel=FILTERS),
     ] = None,
     split: Annotated[
         SplitKind | None,
         typer.Option(
-            help="csv: per user at random as in the papers, or as a column gives it (train, val, test or 0, 1, 2); "
-            "random if not given.",
+            help="csv: `random` splits each user's interactions at random, as in the papers; `given` reads a column "
+            "with train, val, test or 0, 1, 2. Default: random.",
             rich_help_panel=FILTERS,
         ),
     ] = None,
     user: Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMN", help="Found by its name if not given; so are the next four.", rich_help_panel=TABLES
+            metavar="COLUMN",
+            help="The column of users. Default: found by its usual names; so are the next four.",
+            rich_help_panel=TABLES,
         ),
     ] = None,
-    item: Annotated[str | None, typer.Option(metavar="COLUMN", rich_help_panel=TABLES)] = None,
+    item: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of items.", rich_help_panel=TABLES)
+    ] = None,
     timestamp: Annotated[
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="Numbers, or dates and times in ISO 8601; `none`: go without.",
+            help="The column of times: numbers, or dates and times in ISO 8601. `none`: read no times.",
             rich_help_panel=TABLES,
         ),
     ] = None,
     rating: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Read for --min-rating only.", rich_help_panel=TABLES)
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of ratings, for --min-rating.", rich_help_panel=TABLES),
     ] = None,
     split_column: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Read for --split given only.", rich_help_panel=TABLES)
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of the split, for --split given.", rich_help_panel=TABLES),
     ] = None,
     min_rating: Annotated[
         float | None,
-        typer.Option(metavar="RATING", help="Drop interactions that are rated lower.", rich_help_panel=TABLES),
+        typer.Option(metavar="RATING", help="Drop interactions with a lower rating.", rich_help_panel=TABLES),
     ] = None,
     items: Annotated[
         str | None,
@@ -134,54 +141,62 @@ def import_(
     item_id: Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMN", help="Its column of item labels; found by its name if not given.", rich_help_panel=TABLES
+            metavar="COLUMN",
+            help="The column of item labels in --items. Default: found by its usual names.",
+            rich_help_panel=TABLES,
         ),
     ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN", help="Its texts; once for each column, joined in this order.", rich_help_panel=TABLES
+            metavar="COLUMN",
+            help="A column of texts in --items. Repeat for several columns, joined in this order.",
+            rich_help_panel=TABLES,
         ),
     ] = None,
     image: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Its image files.", rich_help_panel=TABLES)
+        str | None, typer.Option(metavar="COLUMN", help="The column of image files in --items.", rich_help_panel=TABLES)
     ] = None,
     audio: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Its sound files.", rich_help_panel=TABLES)
+        str | None, typer.Option(metavar="COLUMN", help="The column of sound files in --items.", rich_help_panel=TABLES)
     ] = None,
     keep_all_items: Annotated[
         bool,
         typer.Option(
-            "--keep-all-items", help="Keep its items that nobody interacted with; else dropped.", rich_help_panel=TABLES
+            "--keep-all-items",
+            help="Keep items of --items that have no interactions. Default: they are dropped.",
+            rich_help_panel=TABLES,
         ),
     ] = False,
     feature_ids: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODALITY=FILE",
-            help="Whose row is which in a --features file: a text file with one item label per line, or a table with a "
-            "column of items. If not given, rows are in the order of --items.",
+            help="The item of each row in a --features file: a text file with one item label per line, or a table with "
+            "a column of items. Default: rows follow --items.",
             rich_help_panel=TABLES,
         ),
     ] = None,
     meta: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="meta_<category>.json.gz if it is there.", rich_help_panel=AMAZON),
+        typer.Option(metavar="FILE", help="Default: meta_<category>.json.gz, if it exists.", rich_help_panel=AMAZON),
     ] = None,
     images: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="image_features_<category>.b if it is there.", rich_help_panel=AMAZON),
+        typer.Option(
+            metavar="FILE", help="Default: image_features_<category>.b, if it exists.", rich_help_panel=AMAZON
+        ),
     ] = None,
     text_without_description: Annotated[
         bool,
         typer.Option(
             "--text-without-description",
-            help="Items without a description have a text, too, of brand, title and category; else none.",
+            help="Also make texts for items without a description, from brand, title and category.",
             rich_help_panel=AMAZON,
         ),
     ] = False,
 ) -> None:
-    """Turn other people's files into a canonical folder, to train with `dataset=canonical`.
+    """Convert files of another layout into a canonical folder, to train on with `dataset=canonical`.
 
     [bold]mmrec[/bold]: one .inter table (userID, itemID, x_label) and .npy features
 
@@ -216,7 +231,7 @@ def import_(
 
 
 def _given(context: typer.Context) -> dict[str, Any]:
-    """The options that the person typed, beyond those that belong to every layout: parameter -> value."""
+    """Parameter -> value of the options on the command line, without those that apply to every layout."""
     common = ("context", "source", "layout", "out", "name")
     typed = {
         name: value

@@ -1,4 +1,4 @@
-"""From a source in one of the layouts to a canonical folder, with a summary of what came in."""
+"""Convert a source in any of the layouts into a canonical folder, and print a summary."""
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -14,9 +14,11 @@ from recmm.data.files.atomic import atomic_folder
 from recmm.data.formats.canonical import fill_canonical
 from recmm.errors import ConfigError, MissingFileError
 from recmm.ingest.cli.help import train_line
+from recmm.ingest.cli.options import Layout
 from recmm.ingest.cli.progress import waiting
 from recmm.ingest.importing.amazon import AmazonOptions, import_amazon
-from recmm.ingest.importing.catalogue import Imported
+from recmm.ingest.importing.assembly import Imported
+from recmm.ingest.importing.csv_tables import CsvOptions, import_csv
 from recmm.ingest.importing.released import (
     MMRecOptions,
     SplitFilesOptions,
@@ -24,51 +26,50 @@ from recmm.ingest.importing.released import (
     import_matrices,
     import_mmrec,
 )
-from recmm.ingest.importing.tables import CsvOptions, import_csv
 
-READERS: Mapping[str, tuple[Callable[..., Imported], type[Any]]] = {
-    "mmrec": (import_mmrec, MMRecOptions),
-    "matrices": (import_matrices, SplitFilesOptions),
-    "json": (import_json, SplitFilesOptions),
-    "csv": (import_csv, CsvOptions),
-    "amazon": (import_amazon, AmazonOptions),
+READERS: Mapping[Layout, tuple[Callable[..., Imported], type[Any]]] = {
+    Layout.mmrec: (import_mmrec, MMRecOptions),
+    Layout.matrices: (import_matrices, SplitFilesOptions),
+    Layout.json: (import_json, SplitFilesOptions),
+    Layout.csv: (import_csv, CsvOptions),
+    Layout.amazon: (import_amazon, AmazonOptions),
 }
 
 
-def convert(layout: str, source: Path, out: Path, *, name: str | None, given: Mapping[str, Any]) -> None:
-    """Import ``source`` into the new folder ``out``, which appears whole or not at all, and print what it holds.
+def convert(layout: Layout, source: Path, out: Path, *, name: str | None, given: Mapping[str, Any]) -> None:
+    """Import ``source`` into the new folder ``out``, which is written completely or not at all, and print a summary.
 
     Args:
-        layout: a key of ``READERS``.
-        source: a folder; for csv the table of interactions may stand in its place.
-        name: of the catalogue; None takes that of ``out``.
-        given: the options of that layout, as in its dataclass.
+        layout: of the source; a key of ``READERS``.
+        source: a folder, or for csv the table of interactions itself.
+        name: of the catalogue; None: the name of ``out``.
+        given: options of this layout, by the field names of its dataclass.
 
     Raises:
         MissingFileError: ``source`` does not exist.
-        ConfigError: an option of another layout, or options that do not go together.
-        DataError: ``out`` is occupied; everything that the readers find wrong.
+        ConfigError: an option of another layout, or options that contradict each other.
+        DataError: ``out`` exists already, a file is absent, or a reader refuses it.
     """
     read, kind = READERS[layout]
     folder, options = _place(layout, source, given)
     taken = [field.name for field in fields(kind)]
     if foreign := [option for option in given if option not in taken]:
         raise ConfigError(
-            f"{_option(foreign[0])} does not belong to --from {layout}, which takes {', '.join(map(_option, taken))}."
+            f"{_option(foreign[0])} does not apply to --from {layout}, which takes {', '.join(map(_option, taken))}."
         )
     settings = kind(**options)
     with atomic_folder(out) as new:
-        # Amazon's readers show how far they are; the others are single calls of a library.
-        with nullcontext() if layout == "amazon" else waiting(f"Reading {source}"):
+        # Amazon's readers show a progress bar of their own; the others are single library calls.
+        with nullcontext() if layout is Layout.amazon else waiting(f"Reading {source}"):
             made = read(folder, name or out.resolve().name, settings, new)
-        with waiting(f"Checking, writing and digesting {out}"):
+        with waiting(f"Checking and writing {out}"):
             fill_canonical(made.dataset, new, raw=made.raw)
     Console().print(summary(made))
     Console().print(f"Next: {train_line(out)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def summary(made: Imported) -> Table:
-    """What came in and what was left out."""
+    """A table of what was imported and what was dropped."""
     dataset = made.dataset
     sizes = dataset.statistics()
     n_pairs = sum(len(pairs) for pairs in dataset.splits.values())
@@ -83,32 +84,35 @@ def summary(made: Imported) -> Table:
     for modality, values, observed in dataset.features.columns():
         lacking = int((~observed).sum())
         table.add_row(
-            f"{modality} ({values.shape[1]:,} columns): items without", f"{lacking:,} ({lacking / len(values):.1%})"
+            f"{modality} ({values.shape[1]:,} columns): items without features",
+            f"{lacking:,} ({lacking / len(values):.1%})",
         )
     if made.raw is not None:
         for column in ("text", "image", "audio"):
             lacking = made.raw[column].null_count()
             if lacking < len(made.raw):
-                table.add_row(f"{column} in raw.parquet: items without", f"{lacking:,} ({lacking / len(made.raw):.1%})")
+                table.add_row(
+                    f"{column} in raw.parquet: items without content", f"{lacking:,} ({lacking / len(made.raw):.1%})"
+                )
     table.add_section()
     notes = {
         "repeated pairs dropped": int(dataset.notes["duplicates_dropped"]),
-        "users without training interaction": int(dataset.notes["users_without_history"]),
-        "items without training interaction": int(dataset.notes["cold_items"]),
+        "users without training interactions": int(dataset.notes["users_without_history"]),
+        "items without training interactions": int(dataset.notes["cold_items"]),
     }
     for what, number in (dict(made.counts) | {what: number for what, number in notes.items() if number}).items():
         table.add_row(what, f"{number:,}")
     return table
 
 
-def _place(layout: str, source: Path, given: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """The folder that files are named relative to, and the options with the table if that was named in its place."""
+def _place(layout: Layout, source: Path, given: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The folder that file names are relative to, and the options, with the table if ``source`` is the table."""
     if source.is_dir():
         return source, dict(given)
     if not source.exists():
         raise MissingFileError(f"{source} does not exist: name the folder with the files, or for csv the table.")
-    if layout != "csv" or "interactions" in given:
-        raise ConfigError(f"{source} is a file: name its folder, and the file with the option for it.")
+    if layout is not Layout.csv or "interactions" in given:
+        raise ConfigError(f"{source} is a file: name its folder, and the file with its own option.")
     return source.parent, {**given, "interactions": source.name}
 
 

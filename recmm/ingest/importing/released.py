@@ -1,4 +1,4 @@
-"""`python -m recmm data import --from mmrec|matrices|json`: the layouts in which others release whole catalogues."""
+"""`python -m recmm data import --from mmrec|matrices|json`: layouts of released catalogues."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.formats import read_json, read_matrices, read_mmrec
 from recmm.data.formats.json_splits import FILES as JSON_FILES
 from recmm.data.formats.matrices import FILES as MATRIX_FILES
-from recmm.ingest.importing.catalogue import Imported, by_modality, only_table
+from recmm.ingest.cli.named_files import by_modality, only_table
+from recmm.ingest.importing.assembly import Imported
 
 
 @dataclass(frozen=True)
 class MMRecOptions:
-    """What a person may say about the files; see the options of the command. No ``interactions``: the only table."""
+    """Options of the command for this layout; see its help. ``interactions`` None: the folder's only table."""
 
     interactions: str | None = None
     labels: tuple[str, str] | None = None
@@ -23,7 +24,7 @@ class MMRecOptions:
 
 @dataclass(frozen=True)
 class SplitFilesOptions:
-    """The same where each split has a file; None: the usual name."""
+    """Options for layouts with one file per split; see the help. None: the usual file name."""
 
     train: str | None = None
     val: str | None = None
@@ -33,11 +34,11 @@ class SplitFilesOptions:
 
 
 def import_mmrec(folder: Path, name: str, options: MMRecOptions, new: Path) -> Imported:
-    """One `.inter` table with x_label, and feature files in the order of its item ids.
+    """Read one `.inter` table with the column x_label, and feature files whose rows follow its item ids.
 
     Raises:
-        ConfigError: several tables that may be meant.
-        DataError: everything that ``read_mmrec`` finds wrong.
+        ConfigError: several tables, and no option that chooses one.
+        DataError: a file is absent, or ``read_mmrec`` refuses it.
     """
     return Imported(
         read_mmrec(
@@ -52,19 +53,19 @@ def import_mmrec(folder: Path, name: str, options: MMRecOptions, new: Path) -> I
 
 
 def import_matrices(folder: Path, name: str, options: SplitFilesOptions, new: Path) -> Imported:
-    """One pickled sparse matrix per split, and feature files in the order of its columns.
+    """Read one pickled sparse matrix per split, and feature files whose rows follow its columns.
 
     Raises:
-        DataError: everything that ``read_matrices`` finds wrong.
+        DataError: a file is absent, or ``read_matrices`` refuses it.
     """
     return _by_split(read_matrices, MATRIX_FILES, "matrices", folder, name, options)
 
 
 def import_json(folder: Path, name: str, options: SplitFilesOptions, new: Path) -> Imported:
-    """One dictionary {user: [items]} per split, and feature files in the order of the item ids.
+    """Read one dictionary {user: [items]} per split, and feature files whose rows follow the item ids.
 
     Raises:
-        DataError: everything that ``read_json`` finds wrong.
+        DataError: a file is absent, or ``read_json`` refuses it.
     """
     return _by_split(read_json, JSON_FILES, "dictionaries", folder, name, options)
 

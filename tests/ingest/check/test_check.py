@@ -21,7 +21,7 @@ from recmm.datamodules import CanonicalFolder
 from recmm.errors import DataError
 from recmm.ingest.check.catalogue import check_catalogue
 from recmm.ingest.check.findings import CODES
-from recmm.ingest.cli.commands import app
+from recmm.ingest.commands import app
 from tests.data.formats.manifests import edit_manifest, sign
 
 Plant = Callable[[Path], None]

@@ -12,8 +12,8 @@ import typer
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import recmm
-from recmm.ingest.cli.commands import app
 from recmm.ingest.cli.help import help_text, train_line
+from recmm.ingest.commands import app
 
 REPOSITORY = Path(recmm.__file__).resolve().parents[1]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -66,7 +66,7 @@ def test_text_and_pictures_one_after_the_other(
     )
     first = encode(folder, "--modality", "textual", "--encoder", "minilm-offline", "--out", tmp_path / "text")
     assert "textual, 384-d, 5 of 40 items." in first.output
-    assert "35: nothing named" in first.output
+    assert "35: no content" in first.output
     options = ("--modality", "visual", "--encoder", "efficientnet-lite0-offline", "--files", photos)
     encode(tmp_path / "text", *options, "--out", tmp_path / "both")
 
@@ -89,8 +89,8 @@ def test_text_and_pictures_one_after_the_other(
     assert lines[0][:2] == ("1", "i1")
     assert "truncated" in lines[0][2]
     assert lines[1] == ("3", "i3", "there is no such file")
-    assert lines[2] == ("4", "i4", "nothing named")
-    assert report(tmp_path / "both" / "encode_textual.csv")[1] == ("5", "i5", "nothing named")
+    assert lines[2] == ("4", "i4", "no content")
+    assert report(tmp_path / "both" / "encode_textual.csv")[1] == ("5", "i5", "no content")
     about = json.loads((tmp_path / "both" / "encode_visual.json").read_text(encoding="utf-8"))
     assert (about["encoder"], about["dim"], about["observed"]) == ("efficientnet-lite0-offline", 1280, 2)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "the work folders are gone"
@@ -153,7 +153,7 @@ def test_a_killed_encoding_goes_on_where_it_was(
 
     monkeypatch.setattr(SoundEncoder, "encode", count)
     result = encode(*options("out"))
-    assert "items need no encoding or were done before" in result.output
+    assert "items have no content or were encoded by an earlier run" in result.output
     assert 38 - 15 <= encoded <= 38 - 14  # three batches of five, one of which may hold the file that is no sound
     encoded = 0
     encode(*options("fresh"))
@@ -183,7 +183,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
     assert (stopped.exit_code, "Run the same command again" in stopped.stderr) == (130, True)
     assert not (tmp_path / "out").exists()
     again = CliRunner().invoke(app, arguments)
-    assert (again.exit_code, "were done before" in again.stderr) == (0, True)
+    assert (again.exit_code, "were encoded by an earlier run" in again.stderr) == (0, True)
 
 
 def test_what_cannot_be_written_is_a_sentence(folder: Path, noises: Path, encode: Run, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_what_is_asked_for_wrongly_is_refused_before_anything_is_made(
         encode(*options, "minilm", "--out", tmp_path / "out")
     with pytest.raises(ConfigError, match=r"exists already"):
         encode(*options, "minilm-offline", "--out", folder)
-    with pytest.raises(DataError, match=r"names nothing for any of the 40 items, which are called 'i0'"):
+    with pytest.raises(DataError, match=r"no content for any of the 40 items, which have labels such as 'i0'"):
         encode(*options, "minilm-offline", "--out", tmp_path / "out")
     assert encode(*options, "minilm-offline").exit_code == 2
     if not torch.cuda.is_available():

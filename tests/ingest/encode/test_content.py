@@ -43,7 +43,7 @@ def test_files_named_by_item_need_no_table(folder: Path, tmp_path: Path) -> None
     assert [entry for entry in found.entries if entry] == [str(photos / "i1.jpg")]
     assert found.unknown == 2
     (photos / "i1.png").touch()
-    with pytest.raises(DataError, match=r"i1\.jpg and .*i1\.png are both named by item i1"):
+    with pytest.raises(DataError, match=r"i1\.jpg and .*i1\.png are both named after item i1"):
         content(folder, "visual", files=photos)
 
 
@@ -52,7 +52,7 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path, write_raw: Callable
         content(folder)
     with pytest.raises(ConfigError, match=r"or --files FOLDER"):
         content(folder, "visual")
-    with pytest.raises(ConfigError, match="--files is for pictures and sounds"):
+    with pytest.raises(ConfigError, match="--files applies to images and sounds"):
         content(folder, files=tmp_path)
     with pytest.raises(ConfigError, match="is not a folder"):
         content(folder, "visual", files=tmp_path / "absent")
@@ -71,7 +71,5 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path, write_raw: Callable
     with pytest.raises(IdError, match=r"1 rows name an item for a second time, the first is 'i1' in line 4"):
         content(folder, table=table)
     table.write_text("item,text\nX1,a\n", encoding="utf-8")
-    with pytest.raises(
-        DataError, match=r"names nothing for any of the 40 items.*'i0'.*1 rows or files belong to no item"
-    ):
+    with pytest.raises(DataError, match=r"no content for any of the 40 items.*'i0'.*1 rows or files belong to no item"):
         content(folder, table=table)

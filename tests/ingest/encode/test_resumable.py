@@ -48,12 +48,12 @@ def test_every_item_is_encoded_or_missing_with_a_reason(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.values[found.observed], [[1, 97], [2, 98], [1, 99]])
     np.testing.assert_array_equal(found.values[~found.observed], 0)
     assert found.reasons == {
-        1: "nothing named",
+        1: "no content",
         2: "the encoder's output is not finite",
         4: "the page is torn",
         5: "the encoder's output is constant (0 throughout)",
         6: "the encoder's output is constant (3 throughout)",
-        8: "it cannot be prepared (ZeroDivisionError: no width)",
+        8: "preparing it failed (ZeroDivisionError: no width)",
     }
 
 
@@ -99,7 +99,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
 
 def test_nothing_encoded_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"None of the 3 items could be encoded; 2 of them because: the page is torn. .*'torn'"
+        DataError, match=r"None of the 3 items could be encoded.*, for 2 of them: the page is torn; .*'torn'"
     ):
         run(["torn", None, "torn"], tmp_path)
 
@@ -110,7 +110,7 @@ class Dead(Lengths):
 
 
 def test_one_vector_for_all_is_an_error_unless_all_contents_are_the_same(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"the same vector of all 3 items"):
+    with pytest.raises(DataError, match=r"one vector for all 3 items"):
         run(["a", "b", "c"], tmp_path / "different", encoder=Dead())
     assert run(["a", "a", "a"], tmp_path / "same", encoder=Dead()).observed.all()
 

@@ -82,10 +82,10 @@ def test_what_cannot_be_read_has_a_reason(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "nan.wav", np.full(16_000, np.nan, np.float32), 16_000, subtype="FLOAT")
     tone(tmp_path / "rate.wav", 440, rate=999_999_937, seconds=1e-6)
     for name, reason in (
-        ("rate.wav", "a sampling rate of 999,999,937 Hz"),
-        ("head.wav", "not a sound file"),
-        ("text.wav", "not a sound file"),
-        ("empty.wav", "not a sound file"),
+        ("rate.wav", "the sampling rate of 999,999,937 Hz"),
+        ("head.wav", "not a readable sound file"),
+        ("text.wav", "not a readable sound file"),
+        ("empty.wav", "not a readable sound file"),
         ("absent.wav", "there is no such file"),
         ("click.wav", "shorter than 25 ms"),
         ("nan.wav", "not finite"),

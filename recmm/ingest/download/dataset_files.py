@@ -1,4 +1,4 @@
-"""The files that the known datasets need, read from ``conf/dataset``: what runs ask for is what is downloaded."""
+"""The files that known datasets need, read from ``conf/dataset``: the same files that runs read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +11,19 @@ from recmm.data.sources import ORIGINS, Origin
 from recmm.errors import ConfigError, DataError
 from recmm.experiment.config.folder import config_folder
 
-VERIFIED, PRESENT, ABSENT, WRONG = "verified", "there, no digest to compare", "absent", "not the pinned file"
+VERIFIED, PRESENT, ABSENT, WRONG = "verified", "present, no digest to compare", "absent", "not the pinned file"
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One choice of ``conf/dataset``.
+class DatasetFiles:
+    """The files of one YAML of ``conf/dataset``.
 
     Attributes:
         name: as in ``dataset=NAME``.
-        split: which of the circulating splits it is.
-        folder: where its files lie.
+        split: name of the split; several splits of a dataset circulate.
+        folder: the folder of its files.
         files: their names, relative to ``folder``.
-        origin: where they come from.
+        origin: where they can be obtained.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Choice:
     origin: Origin
 
     def state(self, file: str) -> tuple[str, str]:
-        """One of the four words above, and where the file is not the pinned one, in what it differs.
+        """One of the four states above; with WRONG also how the file differs from the pinned one, else "".
 
         Raises:
             DataError: the file cannot be read.
@@ -41,7 +41,7 @@ class Choice:
         path, remote = self.folder / file, self.remote(file)
         if not path.is_file():
             return ABSENT, ""
-        if remote is None or remote.zipped:  # the digest is the archive's
+        if remote is None or remote.zipped:  # the pinned digest is that of the archive
             return PRESENT, ""
         try:
             problem = difference(path, remote)
@@ -50,20 +50,20 @@ class Choice:
         return (WRONG, problem) if problem else (VERIFIED, "")
 
     def remote(self, file: str) -> RemoteFile | None:
-        """The file's pinned source, where there is one."""
+        """The pinned source of the file; None if it has none."""
         return self.origin.files.get(file)
 
     def missing(self) -> list[str]:
-        """Which of the files are not there."""
+        """The names of the files that do not exist."""
         return [file for file in self.files if not (self.folder / file).is_file()]
 
 
-def choices(dataset: str, *, split: str | None = None, data: Path | None = None) -> list[Choice]:
-    """The choices of ``conf/dataset`` that hold this dataset, or the one in this split.
+def dataset_files(dataset: str, *, split: str | None = None, data: Path | None = None) -> list[DatasetFiles]:
+    """The files of a dataset, for each split in ``conf/dataset`` or only for ``split``.
 
     Args:
         dataset: a key of ``sources.ORIGINS``.
-        data: the folder that holds the datasets' folders; None for the runs' own, RECMM_DATA or ``data``.
+        data: the folder for all datasets; None: that of the runs, RECMM_DATA or ``data``.
     Raises:
         ConfigError: the dataset has no such split.
     """
@@ -71,17 +71,17 @@ def choices(dataset: str, *, split: str | None = None, data: Path | None = None)
     chosen = [choice for choice in found if split in (None, choice.split)]
     if not chosen:
         splits = ", ".join(choice.split for choice in found)
-        raise ConfigError(f"--split {split} is unknown to {dataset}; it circulates as: {splits}.")
+        raise ConfigError(f"--split {split}: {dataset} has no such split; expected one of {splits}.")
     return chosen
 
 
-def _choice(name: str, origin: Origin, data: Path | None) -> Choice:
+def _choice(name: str, origin: Origin, data: Path | None) -> DatasetFiles:
     conf = config_folder()
     paths = OmegaConf.load(conf / "paths" / "default.yaml") if data is None else {"data": str(data)}
     dataset = OmegaConf.load(conf / "dataset" / f"{name}.yaml")
     content: Any = OmegaConf.to_container(OmegaConf.create({"paths": paths, "dataset": dataset}), resolve=True)
     keys = content["dataset"]
-    return Choice(name, keys["split"], Path(keys["folder"]), tuple(_files(**keys)), origin)
+    return DatasetFiles(name, keys["split"], Path(keys["folder"]), tuple(_files(**keys)), origin)
 
 
 def _files(

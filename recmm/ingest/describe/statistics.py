@@ -1,4 +1,4 @@
-"""What a catalogue looks like in numbers: Table 1 of a paper, degrees, missing patterns, features, alignment."""
+"""Statistics of a catalogue: sizes, degrees, missing patterns, features and their alignment with the items."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,14 +15,14 @@ QUANTILES = {"minimum": 0.0, "10 %": 0.1, "25 %": 0.25, "median": 0.5, "75 %": 0
 
 @dataclass(frozen=True, eq=False)
 class Modality:
-    """One modality's features.
+    """Statistics of one modality's features.
 
     Attributes:
-        n_observed: items that have it.
-        zero, duplicate: observed rows of zeros alone; observed rows that equal an earlier one.
-        constant_columns: columns with one value in all rows.
-        norms: float64 [n_observed], Euclidean norms of the observed rows.
-        alignment: None where it cannot be told.
+        n_observed: number of items that have the modality.
+        zero, duplicate: number of observed rows that hold only zeros, and of rows that equal an earlier one.
+        constant_columns: number of columns with the same value in all finite rows.
+        norms: float64 [n], Euclidean norms of the finite observed rows.
+        alignment: None if it cannot be measured.
     """
 
     name: str
@@ -38,15 +38,15 @@ class Modality:
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A catalogue in numbers.
+    """Statistics of a catalogue.
 
     Attributes:
-        source: the folder it was read from, or the arguments that named it.
-        statistics: users, items, train, val, test.
-        sparsity: percent of all user-item pairs that are no interaction of any split.
-        notes: numbers that readers should know, such as ``cold_items``.
-        degrees: "users" or "items" -> "all splits" or "training" -> int64 [n], interactions of each.
-        patterns: modalities that an item has -> how many items have exactly these, most frequent first.
+        source: the folder it was read from, or the arguments that selected it.
+        statistics: numbers of users and items, and of interactions in train, val, test.
+        sparsity: percentage of all user-item pairs without an interaction in any split.
+        notes: further counts, such as ``cold_items`` (``MultimodalDataset.notes``).
+        degrees: "users" or "items" -> "all splits" or "training" -> int64 [n], number of interactions of each.
+        patterns: subset of the modalities -> number of items that have exactly these, most frequent first.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Description:
         return sum(self.statistics[part] for part in ("train", "val", "test"))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types: quantiles and histograms in the place of arrays."""
+        """Plain types for JSON; arrays are summarised by quantiles and histograms."""
         return {
             "name": self.name,
             "source": self.source,
@@ -96,7 +96,7 @@ class Description:
 
 
 def describe_dataset(dataset: MultimodalDataset, source: str) -> Description:
-    """Count and measure ``dataset``; each feature matrix is read in chunks, some times over."""
+    """Compute the statistics of ``dataset``; reads each feature matrix several times, in chunks."""
     splits = dataset.splits
     statistics = dataset.statistics()
     degrees = {
@@ -139,7 +139,7 @@ def describe_dataset(dataset: MultimodalDataset, source: str) -> Description:
 
 
 def patterns(observed: np.ndarray, modalities: tuple[str, ...]) -> dict[tuple[str, ...], int]:
-    """Subset of the modalities -> items that have exactly these, from ``observed``, bool [n_items, M]."""
+    """Subset of the modalities -> number of items that have exactly these, from ``observed``, bool [n_items, M]."""
     if not modalities:
         return {}
     subsets, counts = np.unique(observed, axis=0, return_counts=True)
@@ -151,7 +151,7 @@ def patterns(observed: np.ndarray, modalities: tuple[str, ...]) -> dict[tuple[st
 
 
 def quantiles(values: np.ndarray) -> dict[str, float]:
-    """Mean and quantiles of ``values`` [n]; nothing of none."""
+    """Mean and quantiles of ``values`` [n]; empty if n is 0."""
     if not len(values):
         return {}
     found = np.quantile(values, list(QUANTILES.values()))
@@ -159,6 +159,6 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
 
 
 def histogram(counts: np.ndarray) -> dict[int, int]:
-    """Degree -> how many have it; degrees that nobody has are left out."""
+    """Value -> how often it occurs in ``counts`` [n]; values that do not occur are left out."""
     found: Mapping[int, int] = dict(enumerate(np.bincount(counts).tolist()))
     return {degree: number for degree, number in found.items() if number}

@@ -1,6 +1,5 @@
 """`python -m recmm data download` against a server on this machine."""
 
-import importlib
 import os
 import re
 import subprocess
@@ -8,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 from typer.testing import CliRunner
 
 import recmm
@@ -16,9 +14,7 @@ from recmm.cli import app
 from recmm.data import sources
 from recmm.data.sources import ORIGINS, Origin
 from recmm.errors import ConfigError, DataError, DigestError, DownloadError, MissingFileError
-from recmm.experiment.config.folder import config_folder
-from recmm.ingest.download.command import Dataset
-from recmm.ingest.download.files import choices
+from recmm.ingest.download.dataset_files import dataset_files
 from tests.data.http_server import Reply, Server, pinned, server, zipped
 
 __all__ = ["server"]  # the fixture
@@ -89,8 +85,8 @@ def test_one_failure_does_not_keep_the_other_files_away(tiktok: Server, tmp_path
     assert isinstance(error, DownloadError) and str(error).endswith("/there/text_feat.npy answered 404 Not Found.")
     assert state(output, "text_feat.npy") == "failed" and state(output, "audio_feat.npy") == "downloaded, verified"
     path = tmp_path / "tiktok" / "text_feat.npy"
-    assert f"from a page\ntake these files and put them at\n  {path}  (there there/text_feat.npy)\n" in output
-    assert "`dataset=tiktok_va` runs" in output and "Now run" not in output
+    assert f"Get these files from a page and save them as\n  {path}  (from there/text_feat.npy)\n" in output
+    assert "`dataset=tiktok_va` can be trained" in output and "Now run" not in output
 
 
 def test_failures_of_several_kinds_are_all_said(tiktok: Server, tmp_path: Path) -> None:
@@ -147,14 +143,14 @@ def test_where_only_a_page_is_known_it_is_said(dataset: str, folder: str, files:
     lines = [line.strip() for line in output.splitlines()]
     for file in files:
         assert str(tmp_path / folder / file) in lines and state(output, file) == "absent"
-    assert "By hand: from " in output
+    assert "Get these files from " in output
     assert list(tmp_path.iterdir()) == []
-    for file in choices(dataset, data=tmp_path)[0].files:
+    for file in dataset_files(dataset, data=tmp_path)[0].files:
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / file).write_bytes(b"by hand")
     output, error = run(dataset, "--to", tmp_path)
     assert error is None, "one whole split is enough"
-    assert state(output, files[0]) == "there, no digest to compare"
+    assert state(output, files[0]) == "present, no digest to compare"
 
 
 def test_baby_is_downloaded_in_one_split_and_described_in_the_other(
@@ -173,7 +169,7 @@ def test_baby_is_downloaded_in_one_split_and_described_in_the_other(
     assert (tmp_path / "amazon_baby" / "lattice" / "image_feat.npy").read_bytes() == b"unpacked"
     output, error = run("baby", "--split", "lattice", "--to", tmp_path)
     assert error is None and "baby.inter" not in output
-    assert state(output, "lattice/image_feat.npy") == "there, no digest to compare"
+    assert state(output, "lattice/image_feat.npy") == "present, no digest to compare"
     _, error = run("baby", "--split", "mmrec", "--to", tmp_path)
     assert isinstance(error, MissingFileError)
 
@@ -185,22 +181,6 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     assert isinstance(error, ConfigError) and "http://" in str(error)
     assert CliRunner().invoke(app, ["data", "download", "tiktik"]).exit_code == 2
     assert "data download baby --split lattice" in run("--help")[0]
-
-
-def test_files_and_folders_are_those_of_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The choice's class would look for the same origin, and every pinned file has a use."""
-    assert [dataset.value for dataset in Dataset] == list(ORIGINS)
-    for dataset in ORIGINS:
-        for choice in choices(dataset, data=tmp_path):
-            keys = OmegaConf.load(config_folder() / "dataset" / f"{choice.name}.yaml")
-            module, _, name = keys._target_.rpartition(".")
-            assert getattr(importlib.import_module(module), name).origins[choice.split] is choice.origin
-            assert set(choice.origin.files) <= set(choice.files)
-            assert choice.folder.parent == tmp_path
-    monkeypatch.delenv("RECMM_DATA", raising=False)
-    assert choices("tiktok")[0].folder == Path("data/tiktok")
-    monkeypatch.setenv("RECMM_DATA", "/somewhere")
-    assert choices("tiktok")[0].folder == Path("/somewhere/tiktok")
 
 
 def test_real_files_are_the_pinned_ones(real_data: Path) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a description: what each shows, one overview as PNG, and each alone as SVG."""
+"""The statistics of a catalogue as plots: each as SVG, and all in one PNG."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -12,18 +12,24 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from recmm.data.files.atomic import atomic_file
-from recmm.ingest.describe.description import Description
+from recmm.ingest.describe.statistics import Description
 from recmm.ingest.describe.tables import pattern_name
 from recmm.report.figures import COLOURS, HATCHES, STYLE, plain
 
-MOST_PATTERNS = 12  # bars; with more modalities than three, rare subsets are summed up
-LOG_FROM = 5  # ratio of norms from which their axis is logarithmic
-SIZE = (4.8, 3.3)  # inches of one picture
+MOST_PATTERNS = 12  # bars; rarer subsets are summed in one more bar
+LOG_FROM = 5  # ratio of the largest to the smallest norm above which the axis is logarithmic
+SIZE = (4.8, 3.3)  # inches of one plot
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture: its title, what a reader has to know, and how it is drawn."""
+class Plot:
+    """One plot.
+
+    Attributes:
+        name: HTML id.
+        note: explanation below the plot.
+        draw: draws it into given axes.
+    """
 
     name: str
     title: str
@@ -31,48 +37,48 @@ class Picture:
     draw: Callable[[Axes], None]
 
 
-def pictures(description: Description) -> list[Picture]:
-    """All that this catalogue has something to show for."""
+def plots(description: Description) -> list[Plot]:
+    """All plots that apply to this catalogue."""
     found = [
-        Picture(
+        Plot(
             f"degrees-{side}",
             f"Interactions per {side[:-1]}",
-            f"Each point: how many {side} have exactly that many interactions. Both axes are logarithmic, so {side} "
-            "without any stand in the legend.",
+            f"Number of {side} with exactly that many interactions. Both axes are logarithmic; the legend counts the "
+            f"{side} without interactions.",
             lambda axes, side=side, number=number: _degrees(axes, description, side, number),  # type: ignore[misc]
         )
         for number, side in enumerate(description.degrees)
     ]
     if description.modalities:
         found += [
-            Picture(
+            Plot(
                 "patterns",
-                "What items have",
-                "How many items have exactly these modalities in the data; what a missing setting hides comes on top.",
+                "Modalities per item",
+                "Number of items that have exactly these modalities in the data. A missing setting hides more of them.",
                 lambda axes: _patterns(axes, description),
             ),
-            Picture(
+            Plot(
                 "alignment",
                 "Do the features belong to the items?",
                 "AUC: how often a user's test item is closer to the mean feature of the user's training items than an "
-                "item the user never met. Whiskers: ± two standard errors. On the line of chance the features say "
-                "nothing about taste, or their rows belong to other items.",
+                "item without an interaction of the user. Error bars: ± two standard errors. At chance level, the "
+                "features hold no information about preferences, or their rows belong to other items.",
                 lambda axes: _alignment(axes, description),
             ),
-            Picture(
+            Plot(
                 "norms",
-                "Length of the feature vectors",
-                "Share of the items by the Euclidean norm of their features. A heap of its own may be placeholders; "
-                "modalities far apart have different scales.",
+                "Feature norms",
+                "Distribution of the Euclidean norms of the items' features. A separate peak may come from "
+                "placeholders. Modalities with different norms have different scales.",
                 lambda axes: _norms(axes, description),
             ),
         ]
     return found
 
 
-def overview(description: Description, found: Sequence[Picture], path: Path) -> None:
-    """All pictures in one PNG, under a line with the sizes."""
-    columns, rows = 3, -(-(len(found) + 1) // 3)  # the last place is for words
+def overview(description: Description, found: Sequence[Plot], path: Path) -> None:
+    """Write all plots into one PNG at ``path``, under a title with the sizes of the catalogue."""
+    columns, rows = 3, -(-(len(found) + 1) // 3)  # the last place holds the sizes as text
     with plt.rc_context(STYLE):  # type: ignore[arg-type]
         figure, grid = plt.subplots(
             rows,
@@ -81,9 +87,9 @@ def overview(description: Description, found: Sequence[Picture], path: Path) -> 
             layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.08),
             squeeze=False,
         )
-        for axes, picture in zip(grid.flat, found, strict=False):
-            axes.set_title(picture.title, loc="left", fontweight="bold")
-            picture.draw(axes)
+        for axes, plot in zip(grid.flat, found, strict=False):
+            axes.set_title(plot.title, loc="left", fontweight="bold")
+            plot.draw(axes)
         for axes in grid.flat[len(found) :]:
             axes.axis("off")
         _sizes(grid.flat[len(found)], description)
@@ -100,11 +106,11 @@ def overview(description: Description, found: Sequence[Picture], path: Path) -> 
         plt.close(figure)
 
 
-def svg(picture: Picture) -> bytes:
-    """One picture alone; its title stands beside it in the page."""
+def svg(plot: Plot) -> bytes:
+    """One plot as SVG, without its title, which the page shows."""
     with plt.rc_context(STYLE):  # type: ignore[arg-type]
         figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
-        picture.draw(axes)
+        plot.draw(axes)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
         plt.close(figure)
@@ -162,7 +168,7 @@ def _alignment(axes: Axes, description: Description) -> None:
     top = 0.6
     for place, one in zip(places, description.modalities, strict=True):
         if one.alignment is None:
-            axes.annotate("cannot be told", (place, 0.5), xytext=(0, 6), textcoords="offset points", ha="center")
+            axes.annotate("not measurable", (place, 0.5), xytext=(0, 6), textcoords="offset points", ha="center")
             continue
         spread = 2 * (one.alignment.error or 0.0)
         axes.errorbar(
@@ -186,7 +192,7 @@ def _alignment(axes: Axes, description: Description) -> None:
     )
     axes.set_xticks(places, [plain(one.name) for one in description.modalities])
     axes.set(
-        ylabel="comparisons that the test item wins (AUC)",
+        ylabel="AUC",
         xlim=(-0.5, len(places) - 0.5),
         ylim=(min(0.45, lowest - 0.02), min(1.02, top + 0.05)),
     )
@@ -228,10 +234,10 @@ def _norms(axes: Axes, description: Description) -> None:
 
 
 def _sizes(axes: Axes, description: Description) -> None:
-    """What fills the last place of the overview: the splits in words."""
+    """Write the sizes of the splits and modalities as text into the last place of the overview."""
     lines = [f"split {description.split}"]
     lines += [f"{part}: {description.statistics[part]:,} interactions" for part in ("train", "val", "test")]
-    lines += [f"{description.notes['cold_items']:,} items without training interaction"]
-    lines += [f"{description.notes['users_without_history']:,} users without training history"]
+    lines += [f"{description.notes['cold_items']:,} items without training interactions"]
+    lines += [f"{description.notes['users_without_history']:,} users without training interactions"]
     lines += [f"{one.name}: {one.dim:,} columns, {one.n_observed:,} items" for one in description.modalities]
     axes.text(0.02, 0.95, plain("\n".join(lines)), va="top", fontsize=11, linespacing=1.6, transform=axes.transAxes)

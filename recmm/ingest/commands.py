@@ -1,4 +1,4 @@
-"""`python -m recmm data COMMAND`: the commands, each in a module of its own."""
+"""`python -m recmm data COMMAND`: the Typer application that joins the commands."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from recmm.ingest.importing.command import import_
 
 app = typer.Typer(
     name="data",
-    help="From raw files to a checked catalogue, with features made here.",
+    help="Download, import, encode, check and describe catalogues.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""`python -m recmm data import --from csv`: tables with raw labels."""
+"""`python -m recmm data import --from csv`: tables of interactions and items with raw labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +7,18 @@ from recmm.data.dataset import Split
 from recmm.data.formats.csv_table import InteractionColumns, read_interactions, read_items, read_labels
 from recmm.data.protocols.random_per_user import random_split
 from recmm.errors import ConfigError
-from recmm.ingest.importing.catalogue import Imported, by_modality, catalogue, filtered, in_dense_order
-from recmm.ingest.importing.reorder_features import gather_features
+from recmm.ingest.cli.named_files import by_modality
+from recmm.ingest.importing.assembly import Imported, dataset_from_raw, filtered, in_dense_order
+from recmm.ingest.importing.reorder_features import reorder_features
 
 
 @dataclass(frozen=True)
 class CsvOptions:
-    """What a person may say about the tables; see the options of the command."""
+    """Options of the command for this layout; see its help.
+
+    Raises:
+        ConfigError: options that contradict each other, or one that has no effect without another.
+    """
 
     interactions: str | None = None
     user: str | None = None
@@ -37,40 +42,40 @@ class CsvOptions:
 
     def __post_init__(self) -> None:
         if self.interactions is None:
-            raise ConfigError("Which table? Name it in place of the folder, or with --interactions.")
+            raise ConfigError("Which table holds the interactions? Name it as SOURCE, or with --interactions.")
         if self.split == "given" and self.split_seed is not None:
-            raise ConfigError("--split-seed is for --split random; a given split is not drawn.")
+            raise ConfigError("--split-seed applies to --split random; --split given draws nothing.")
         if self.split == "random" and self.split_column is not None:
-            raise ConfigError("--split-column is read for --split given only: add that, or leave the column out.")
+            raise ConfigError("--split-column applies to --split given: add that, or leave --split-column out.")
         if self.min_rating is None and self.rating is not None:
-            raise ConfigError("--rating is read for --min-rating only: give a threshold, or leave the column out.")
+            raise ConfigError("--rating applies to --min-rating: add a threshold, or leave --rating out.")
         if self.items is None and (self.keep_all_items or self.item_id or self.text or self.image or self.audio):
             raise ConfigError(
-                "--keep-all-items, --item-id, --text, --image and --audio speak of a table of items: name it with "
+                "--keep-all-items, --item-id, --text, --image and --audio apply to a table of items: name one with "
                 "--items."
             )
 
 
 def import_csv(folder: Path, name: str, options: CsvOptions, new: Path) -> Imported:
-    """Read the tables in ``folder`` and put the features into the canonical folder ``new`` that is being made.
+    """Read the tables in ``folder`` and write the features into ``new``, the canonical folder in progress.
 
-    Order: threshold on ratings, repetitions, k-core, dense ids, split.
+    The steps, in this order: drop low ratings, drop repetitions, reduce to the k-core, number users and items, split.
 
     Raises:
-        ConfigError: options that do not go together.
-        DataError: everything that the readers find wrong.
+        ConfigError: options that contradict each other, or features whose rows cannot be assigned to items.
+        DataError: a file is absent, or a reader refuses it.
     """
     features = by_modality(options.features, "--features")
     ids = by_modality(options.feature_ids, "--feature-ids")
     if unknown := [modality for modality in ids if modality not in features]:
-        raise ConfigError(f"--feature-ids names {unknown[0]!r}, for which there is no --features {unknown[0]}=FILE.")
+        raise ConfigError(f"--feature-ids {unknown[0]}=...: there is no --features {unknown[0]}=FILE.")
     in_table_order = [modality for modality in features if modality not in ids]
     if in_table_order and options.items is None:
         raise ConfigError(
-            f"--features {in_table_order[0]}=...: which row is whose? Give --feature-ids {in_table_order[0]}=FILE, or "
-            "--items FILE if the rows are in the order of a table of items."
+            f"--features {in_table_order[0]}=...: which row belongs to which item? Add --feature-ids "
+            f"{in_table_order[0]}=FILE, or --items FILE if the rows follow a table of items."
         )
-    assert options.interactions is not None  # checked there
+    assert options.interactions is not None  # checked by CsvOptions
     raw = read_interactions(
         folder / options.interactions,
         InteractionColumns(options.user, options.item, options.timestamp, options.rating, options.split_column),
@@ -88,7 +93,7 @@ def import_csv(folder: Path, name: str, options: CsvOptions, new: Path) -> Impor
             audio=options.audio,
         )
     raw = raw.dense(table["item"] if table is not None and options.keep_all_items else None)
-    split = Split(options.split_name or "given", "as the table of interactions gives it")
+    split = Split(options.split_name or "given", "as given by the table of interactions")
     if options.split == "random":
         seed = options.split_seed or 0
         raw = raw.split_at_random(seed)
@@ -96,14 +101,14 @@ def import_csv(folder: Path, name: str, options: CsvOptions, new: Path) -> Impor
     rows = {m: read_labels(folder / ids[m]) for m in ids} | {
         m: table["item"] for m in in_table_order if table is not None
     }
-    gathered = {m: gather_features(folder / file, rows[m], raw.item_labels, new, m) for m, file in features.items()}
+    reordered = {m: reorder_features(folder / file, rows[m], raw.item_labels, new, m) for m, file in features.items()}
     sources = {modality: str(folder / file) for modality, file in features.items()}
-    dataset = catalogue(raw, gathered, name=name, split=split, sources=sources)
+    dataset = dataset_from_raw(raw, reordered, name=name, split=split, sources=sources)
     if table is None:
         return Imported(dataset, None, raw.dropped)
     known = int(raw.item_labels.is_in(table["item"].implode()).sum())
     counts = {
-        "items that the table of items lacks": len(raw.item_labels) - known,
-        "items of that table that are not in the catalogue": len(table) - known,
+        "items absent from the table of items": len(raw.item_labels) - known,
+        "items of that table without interactions, dropped": len(table) - known,
     }
     return Imported(dataset, in_dense_order(table, raw.item_labels), raw.dropped | counts)
