@@ -190,8 +190,8 @@ class Recommender(Stored):
         """The stage of this epoch; where it begins, with its own start, optimiser and opponents."""
         assert self._schedule is not None
         self._running = self._schedule.at(self.current_epoch)
-        index, first_epoch, stage = self._running
-        if self.current_epoch == first_epoch and (index or stage.start is not None):
+        number, first_epoch, stage = self._running
+        if self.current_epoch == first_epoch and (number or stage.start is not None):
             seed_torch(self.settings.training.seed, self.current_epoch, "stage")
             if stage.start is not None:
                 stage.start()

@@ -65,9 +65,9 @@ class Stage:
 
 
 class Running(NamedTuple):
-    """A stage with its number and the epoch in which it begins."""
+    """A stage with its number, from 0, and the epoch in which it begins."""
 
-    index: int
+    number: int
     first_epoch: int
     stage: Stage
 
@@ -92,15 +92,16 @@ class Schedule:
     def __init__(self, stages: Sequence[Stage], max_epochs: int) -> None:
         if not stages or not stages[-1].ranks:
             raise ValueError("The last stage of a method has to rank: its epochs are what is validated and selected.")
-        left = float("inf") if max_epochs < 0 else max_epochs
+        limit = float("inf") if max_epochs < 0 else float(max_epochs)
+        left = limit
         self._running: list[Running] = []
         epoch = 0.0
         for index, stage in enumerate(stages):
             is_last = index == len(stages) - 1
             if stage.epochs is None and not is_last:
                 raise ValueError(f"Stage {stage.name!r} is not the last one: it needs a number of epochs.")
-            limit = left if stage.ranks else (float("inf") if max_epochs < 0 else max_epochs)
-            n_epochs = limit if stage.epochs is None else min(stage.epochs, limit)
+            at_most = left if stage.ranks else limit
+            n_epochs = at_most if stage.epochs is None else min(stage.epochs, at_most)
             left -= n_epochs if stage.ranks else 0
             if n_epochs:
                 self._running.append(Running(index, int(epoch), stage))

@@ -176,10 +176,11 @@ def _check_plain(values: dict[str, Any], schema: type, prefix: str) -> None:
             _check_plain(value, entry.type, f"{path}.")
             continue
         choices, minimum = entry.metadata.get("choices"), entry.metadata.get("minimum")
-        given = value if isinstance(value, list) and entry.metadata.get("or_several") else [value]
-        for one in given if choices is not None else []:
-            if one not in choices:
-                raise ConfigError(f"{path}={one} is not valid{suggestion(str(one), map(_shown, choices))}")
+        if choices is not None:
+            several = isinstance(value, list) and entry.metadata.get("or_several")
+            for one in value if several else [value]:
+                if one not in choices:
+                    raise ConfigError(f"{path}={one} is not valid{suggestion(str(one), map(_shown, choices))}")
         if minimum is not None and value is not None and value < minimum:
             raise ConfigError(f"{path}={value} is too small: it has to be at least {minimum}.")
         if "annotation" in entry.metadata:
