@@ -21,6 +21,8 @@ from recmm.models.base import RankedBatch, Recommender
 class EarlyStopping(LightningEarlyStopping):
     """Lightning's early stopping, which also stops a resumed run that had already run out of patience.
 
+    Patience counts from the first stage that ranks.
+
     Args:
         monitor: a validation metric; larger is better, as for all of ours. It also selects the best checkpoint.
         patience: validations without improvement after which the run stops.
@@ -43,6 +45,11 @@ class EarlyStopping(LightningEarlyStopping):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.wait_count >= self.patience:  # killed between the decision to stop and the test
             trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Recommender)
+        if pl_module.stage.ranks:
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class Checkpoints(CheckpointBase):
