@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from recmm.data.dataset import Interactions, MultimodalDataset, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import Interactions, MultimodalDataset
 
 
 def excerpt(dataset: MultimodalDataset, *, n_users: int = 60, n_items: int = 300) -> MultimodalDataset:
@@ -29,9 +30,7 @@ def excerpt(dataset: MultimodalDataset, *, n_users: int = 60, n_items: int = 300
     return assemble(
         name=dataset.name,
         split=dataset.split,
-        train=columns(dataset.train),
-        val=columns(dataset.val),
-        test=columns(dataset.test),
+        splits={part: columns(pairs) for part, pairs in dataset.splits.items()},
         n_users=len(users),
         n_items=len(items),
         features={modality: values[items] for modality, values, _ in dataset.features.columns()},

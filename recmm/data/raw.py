@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recmm.data.dataset import SPLITS, SplitColumns
+from recmm.data.assembly import SplitColumns
+from recmm.data.dataset import SPLITS
 from recmm.data.splitting import random_per_user
 from recmm.errors import DataError, EmptySplitError
 
@@ -54,7 +55,7 @@ class RawInteractions:
     def without_repetitions(self) -> "RawInteractions":
         """Of each pair the earliest by timestamp, where there are none or equal ones the first.
 
-        A pair that stands in two splits of a given split stays in both: ``dataset.assemble`` refuses such a leak.
+        A pair that stands in two splits of a given split stays in both: ``assembly.assemble`` refuses such a leak.
         """
         pairs = self.users * len(self.item_labels) + self.items
         if self.parts is not None:
@@ -108,7 +109,7 @@ class RawInteractions:
         return replace(self, parts=parts)
 
     def columns(self) -> dict[str, SplitColumns]:
-        """Split name -> its columns, for ``dataset.assemble``.
+        """Split name -> its columns, for ``assembly.assemble``.
 
         Raises:
             EmptySplitError: a split without interactions.

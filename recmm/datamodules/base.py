@@ -130,3 +130,14 @@ class MultimodalDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> RankingBatches:
         return self.ranking_batches("test")
+
+
+class InMemory(MultimodalDataModule):
+    """A datamodule around ``dataset``, with all of its modalities and in its own split."""
+
+    def __init__(self, dataset: MultimodalDataset) -> None:
+        super().__init__()
+        self.in_memory = dataset
+
+    def load(self) -> MultimodalDataset:
+        return self.in_memory

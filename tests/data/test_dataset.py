@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.files import arrays
 from recmm.errors import (
     DataError,
@@ -32,12 +33,15 @@ def columns(*pairs: tuple[int, int], **more: Any) -> SplitColumns:
 
 def build(**changes: Any) -> MultimodalDataset:
     """Three users with history, one without, two cold items; the pairs in no order."""
-    arguments: dict[str, Any] = {
-        "name": "toy",
-        "split": Split("toy", "By hand."),
+    splits = {
         "train": columns((2, 1), (0, 2), (0, 0), (1, 1), source="train.tsv"),
         "val": columns((0, 3), source="val.tsv"),
         "test": columns((3, 0), (1, 4), source="test.tsv"),
+    }
+    arguments: dict[str, Any] = {
+        "name": "toy",
+        "split": Split("toy", "By hand."),
+        "splits": {part: changes.pop(part, given) for part, given in splits.items()},
         "n_users": N_USERS,
         "n_items": N_ITEMS,
         "features": {"text": TEXT, "image": IMAGE},

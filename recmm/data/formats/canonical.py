@@ -10,99 +10,24 @@ raw.parquet              may be absent, and no run reads it: item (raw label), t
                          names them), all text, null where unknown; row = dense id. What features can be made from.
 """
 
-import hashlib
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
 
 import numpy as np
 import polars as pl
 
-from recmm.data.catalog import NegativeItems
-from recmm.data.dataset import FORMAT_VERSION, SPLITS, MultimodalDataset, Split, SplitColumns, assemble
-from recmm.data.files.arrays import load_array, load_features, visible_chunks
-from recmm.data.files.atomic import atomic_folder
-from recmm.data.files.paths import require_file
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
+from recmm.data.files.arrays import load_array, load_features
 from recmm.data.files.quoting import shown, shown_value
-from recmm.errors import ColumnError, DataError, DigestError, FeatureShapeError, IdError
+from recmm.data.formats.manifest import MANIFEST, feature_file, read_manifest, refuse_repeated, verify
+from recmm.errors import ColumnError, DataError, FeatureShapeError, IdError
 
-FORMAT = "recmm canonical"
-MANIFEST = "manifest.json"
-RAW, RAW_COLUMNS = "raw.parquet", ("item", "text", "image", "audio")
-FILE_NAME = re.compile(r"\w[\w.-]{,99}")  # a modality names a file: no separators, not hidden
-MANIFEST_LIMIT = 1 << 24  # bytes
 # Beyond these a table is refused before it is unpacked. Interactions take more than a byte each, or a 30th of one where
 # everybody has everything; labels that are counted through, a third.
 FREE_ROWS, ROWS_PER_BYTE = 1_000_000, 32
 FREE_LETTERS, LETTERS_PER_BYTE = 1 << 24, 1024
 INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)  # that NumPy has, too
-KEYS = {
-    "format_version": int,
-    "name": str,
-    "split": dict,
-    "n_users": int,
-    "n_items": int,
-    "modalities": list,
-    "files": dict,
-}
-
-
-def write_canonical(dataset: MultimodalDataset, folder: Path) -> None:
-    """Write ``dataset`` as a new ``folder``, which appears whole or not at all; it reads back with the same digest.
-
-    Rows of features that are not observed are written as zeros.
-
-    Raises:
-        DataError: ``folder`` exists and is not empty; a modality whose name cannot be a file name.
-    """
-    with atomic_folder(Path(folder)) as new:
-        fill_canonical(dataset, new)
-
-
-def fill_canonical(dataset: MultimodalDataset, new: Path, *, raw: pl.DataFrame | None = None) -> None:
-    """Write all parts of ``dataset`` into the folder ``new``, which is to be moved to its place when it is whole.
-
-    A feature file that lies there already is not written again: it is the one that ``dataset`` was read from, with
-    zeros in the rows that are not observed. So a matrix that does not fit into memory is written once.
-
-    Args:
-        raw: the table ``raw.parquet``, see above; None if there is nothing to make features from.
-
-    Raises:
-        DataError: a modality whose name cannot be a file name.
-    """
-    for modality in dataset.modalities:
-        check_modality_name(modality, f"the dataset {dataset.name!r}")
-    _interaction_table(dataset).write_parquet(new / "interactions.parquet")
-    pl.DataFrame({"user": dataset.user_ids}, schema={"user": pl.String}).write_parquet(new / "users.parquet")
-    pl.DataFrame({"item": dataset.item_ids}, schema={"item": pl.String}).write_parquet(new / "items.parquet")
-    if raw is not None:
-        raw.write_parquet(new / RAW)
-    (new / "features").mkdir(exist_ok=True)
-    for modality, values, observed in dataset.features.columns():
-        if (new / feature_file(modality)).exists():
-            continue
-        copy = np.lib.format.open_memmap(new / feature_file(modality), "w+", values.dtype, values.shape)
-        for start, block in visible_chunks(values, observed):
-            copy[start : start + len(block)] = block
-        copy.flush()
-    np.save(new / "observed.npy", dataset.features.observed, allow_pickle=False)
-    files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
-    manifest = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "name": dataset.name,
-        "split": asdict(dataset.split),
-        "n_users": dataset.n_users,
-        "n_items": dataset.n_items,
-        "interactions": {part: len(pairs) for part, pairs in dataset.splits.items()},
-        "modalities": list(dataset.modalities),
-        "files": {file: {"bytes": (new / file).stat().st_size, "sha256": _sha256(new / file)} for file in files},
-    }
-    (new / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> MultimodalDataset:
@@ -117,7 +42,7 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         DataError: a manifest that is damaged, lacks a key or has an impossible value there, is of another version, or
             has no such modality; a modality asked for twice.
         ColumnError: tables without the columns above.
-        Everything that ``arrays.load_features`` and ``dataset.assemble`` raise.
+        Everything that ``arrays.load_features`` and ``assembly.assemble`` raise.
     """
     folder = Path(folder)
     manifest = read_manifest(folder / MANIFEST)
@@ -125,7 +50,7 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
     chosen = has if modalities is None else list(modalities)
     if unknown := [modality for modality in chosen if modality not in has]:
         raise DataError(f"{folder} has no modality {unknown[0]!r}. It has: {', '.join(has) or 'none'}.")
-    _refuse_repeated(chosen, "dataset.modalities")
+    refuse_repeated(chosen, "dataset.modalities")
     tables = ("interactions.parquet", "users.parquet", "items.parquet")
     for file in (*tables, "observed.npy", *map(feature_file, chosen)):
         verify(folder, file, manifest)
@@ -140,9 +65,7 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
     return assemble(
         name=manifest["name"],
         split=Split(**manifest["split"]),
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
+        splits=columns,
         n_users=manifest["n_users"],
         n_items=manifest["n_items"],
         features={m: load_features(folder / feature_file(m), f"the features of {m!r}") for m in chosen},
@@ -151,16 +74,6 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         user_ids=label_column(users, "user", manifest["n_users"]),
         item_ids=label_column(items, "item", manifest["n_items"]),
     )
-
-
-def _interaction_table(dataset: MultimodalDataset) -> pl.DataFrame:
-    parts = []
-    for part, pairs in dataset.splits.items():
-        columns: dict[str, Any] = {"user": pairs.users, "item": pairs.items, "split": [part] * len(pairs)}
-        columns |= {} if pairs.timestamps is None else {"timestamp": pairs.timestamps}
-        columns |= {} if pairs.weights is None else {"weight": pairs.weights}
-        parts.append(pl.DataFrame(columns))
-    return pl.concat(parts, how="diagonal_relaxed")  # a split without timestamps or weights holds nulls
 
 
 def _splits(path: Path) -> dict[str, SplitColumns]:
@@ -250,93 +163,3 @@ def check_columns(table: pl.DataFrame, types: Mapping[str, Callable[[pl.DataType
             f"{path} has the columns {found}; expected {', '.join(types)} with ids as integers and the rest as text "
             f"(wrong or absent: {', '.join(wrong)})."
         )
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest, with its version and the types of its keys checked.
-
-    Raises:
-        MissingFileError, DataError: as ``read_canonical``.
-    """
-    try:
-        if require_file(path, "the manifest of a canonical folder").stat().st_size > MANIFEST_LIMIT:
-            raise DataError(f"{path} is larger than {MANIFEST_LIMIT:,} bytes; expected a manifest that recmm wrote.")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not readable JSON ({shown(error)}). Write the folder again.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(f'{path} does not say "format": "{FORMAT}"; expected a manifest that recmm wrote.')
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise DataError(
-            f"{path} has format_version {shown_value(manifest.get('format_version'))}, this recmm reads "
-            f"{FORMAT_VERSION}. Use the release that wrote the folder."
-        )
-    for key, kind in KEYS.items():
-        if type(manifest.get(key)) is not kind:  # True is an int, too
-            raise DataError(
-                f"{path}: key {key!r} is {shown_value(manifest.get(key))}; expected a value of type {kind.__name__}."
-            )
-    for key in ("n_users", "n_items"):
-        if manifest[key] < 1:
-            raise DataError(
-                f"{path}: key {key!r} is {shown_value(manifest[key])}; expected at least 1. Write the folder again."
-            )
-    split = {"negatives": "all"} | manifest["split"]
-    if sorted(split) != ["name", "negatives", "recipe"] or not all(isinstance(text, str) for text in split.values()):
-        found = shown_value(manifest["split"])
-        raise DataError(f"{path}: key 'split' is {found}; expected text under 'name' and 'recipe'.")
-    if split["negatives"] not in get_args(NegativeItems):
-        raise DataError(
-            f"{path}: key 'split.negatives' is {shown_value(split['negatives'])}; expected 'all' or 'warm'."
-        )
-    for text in (manifest["name"], *split.values()):
-        if text.encode(errors="replace").decode() != text:
-            raise DataError(f"{path}: {shown_value(text)} is no valid text. Write the folder again.")
-    for modality in manifest["modalities"]:
-        check_modality_name(modality, str(path))
-    _refuse_repeated(manifest["modalities"], f"{path}: key 'modalities'")
-    return manifest
-
-
-def verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
-    """Compare one file with its entry in the manifest.
-
-    Raises:
-        MissingFileError, DigestError
-    """
-    path = require_file(folder / file, f"a part of the canonical folder {folder.name}")
-    stated = manifest["files"].get(file)
-    found = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-    if stated != found:
-        raise DigestError(
-            f"{path} is not the file that was written: it has {found}, the manifest says {shown_value(stated)}. "
-            "Copy the folder again or write it again with write_canonical."
-        )
-
-
-def check_modality_name(modality: Any, source: str) -> None:
-    """Refuse a modality whose name cannot be that of a file.
-
-    Raises:
-        DataError: naming the ``source`` of the name.
-    """
-    if not isinstance(modality, str) or not FILE_NAME.fullmatch(modality):
-        raise DataError(
-            f"{source}: the modality {shown_value(modality)} cannot name a file; expected up to 100 letters, digits, "
-            "'_', '-', '.'."
-        )
-
-
-def _refuse_repeated(modalities: Sequence[str], source: str) -> None:
-    if len(set(modalities)) != len(modalities):
-        raise DataError(f"{source} names a modality twice: {shown(', '.join(modalities))}; expected each once.")
-
-
-def feature_file(modality: str) -> str:
-    """Where a modality's features lie, relative to the canonical folder."""
-    return f"features/{modality}.npy"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.arrays import load_features
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown_value
@@ -34,7 +35,7 @@ def read_json(
         DataError: not JSON, not such a dictionary, a user named twice.
         IdError: ids that are not whole numbers from 0.
         FeatureShapeError, FeatureFileError: as in ``arrays.load_features``; fewer rows than items.
-        Everything else that ``dataset.assemble`` raises.
+        Everything else that ``assembly.assemble`` raises.
     """
     folder = Path(folder)
     columns = {part: _pairs(folder / splits[part], part) for part in SPLITS}
@@ -47,9 +48,7 @@ def read_json(
     return assemble(
         name=name,
         split=split,
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
+        splits=columns,
         n_users=n_users,
         n_items=catalogue_size(named, rows, folder),
         features=arrays,

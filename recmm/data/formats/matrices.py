@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import coo_matrix
 
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.arrays import load_features
 from recmm.data.files.pickles import load_sparse
 from recmm.errors import IdError
@@ -30,7 +31,7 @@ def read_matrices(
         UnsafePickleError, DataError: a pickle that is refused or holds no sparse matrix (``pickles.load_sparse``).
         IdError: matrices of different shapes, or indices outside them.
         FeatureFileError: an .npy file that is truncated, of object dtype, or none (``arrays.load_features``).
-        Everything that ``dataset.assemble`` raises.
+        Everything that ``assembly.assemble`` raises.
     """
     folder = Path(folder)
     matrices = {part: load_sparse(folder / splits[part], f"the matrix of split {part!r}") for part in SPLITS}
@@ -42,9 +43,7 @@ def read_matrices(
     return assemble(
         name=name,
         split=split,
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
+        splits=columns,
         n_users=n_users,
         n_items=n_items,
         features={m: load_features(folder / file, f"the features of {m!r}") for m, file in features.items()},

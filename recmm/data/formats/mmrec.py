@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.arrays import load_features
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown
@@ -46,7 +47,7 @@ def read_mmrec(
         ColumnError: another separator, missing or repeated columns, a label other than 0, 1, 2, unreadable lines.
         IdError: ids that are not integers or negative; mapping files that do not name every id once.
         FeatureShapeError, FeatureFileError: as in ``arrays.load_features``; fewer rows than items.
-        Everything else that ``dataset.assemble`` raises.
+        Everything else that ``assembly.assemble`` raises.
     """
     folder = Path(folder)
     path = folder / interactions
@@ -76,9 +77,7 @@ def read_mmrec(
     return assemble(
         name=name,
         split=split,
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
+        splits=columns,
         n_users=n_users,
         n_items=n_items,
         features=arrays,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.errors import EmptySplitError
 
 log = logging.getLogger(__name__)
@@ -75,13 +76,10 @@ class SplitProtocol(ABC):
                 f"{dataset.name} has no interaction in {empty} of the split {split.name} ({split.recipe}): change the "
                 "values of dataset.protocol, or take another split=."
             )
-        train, val, test = (pairs.where(parts == number) for number in range(len(SPLITS)))
         made = assemble(
             name=dataset.name,
             split=split,
-            train=train,
-            val=val,
-            test=test,
+            splits={part: pairs.where(parts == number) for number, part in enumerate(SPLITS)},
             n_users=dataset.n_users,
             n_items=dataset.n_items,
             features=dataset.features.values,

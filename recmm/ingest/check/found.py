@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns
+from recmm.data.assembly import SplitColumns
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.ingest.check.findings import Findings
 
 NOTHING = SplitColumns(np.empty(0, np.int64), np.empty(0, np.int64))

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recmm.data.dataset import SPLITS, Split, SplitColumns
+from recmm.data.assembly import SplitColumns
+from recmm.data.dataset import SPLITS, Split
 from recmm.data.files.arrays import check_matrix, load_array
 from recmm.data.files.pickles import load_sparse
 from recmm.data.files.quoting import shown_value
 from recmm.data.formats import canonical, matrices, mmrec
+from recmm.data.formats.manifest import FILE_NAME, KEYS, MANIFEST, feature_file, read_manifest, verify
 from recmm.errors import ColumnError, DataError, DigestError, FeatureFileError, IdError
 from recmm.ingest.check.findings import Findings
 from recmm.ingest.check.found import NOTHING, Found
@@ -23,11 +25,9 @@ _TABLES = {"interactions": "interactions.parquet", "users": "users.parquet", "it
 def find_canonical(folder: Path, modalities: Sequence[str] | None) -> Found:
     """A folder in recmm's own layout; without a manifest that can be used, what its files say."""
     findings = Findings()
-    manifest = findings.attempt(
-        "manifest", canonical.MANIFEST, canonical.read_manifest, folder / canonical.MANIFEST
-    ) or _guessed(folder)
+    manifest = findings.attempt("manifest", MANIFEST, read_manifest, folder / MANIFEST) or _guessed(folder)
     chosen = manifest["modalities"] if modalities is None else list(modalities)
-    files = [*_TABLES.values(), "observed.npy", *map(canonical.feature_file, chosen)]
+    files = [*_TABLES.values(), "observed.npy", *map(feature_file, chosen)]
     there = [file for file in files if _is_there(findings, folder, file)]
     if manifest["files"]:
         for file in there:
@@ -52,7 +52,7 @@ def find_canonical(folder: Path, modalities: Sequence[str] | None) -> Found:
     found.user_ids, found.item_ids = labels.get("user"), labels.get("item")
     found.n_users = found.n_users or len(found.user_ids or ())
     found.n_items = found.n_items or len(found.item_ids or ())
-    _add_features(found, folder, {m: canonical.feature_file(m) for m in chosen if canonical.feature_file(m) in there})
+    _add_features(found, folder, {m: feature_file(m) for m in chosen if feature_file(m) in there})
     if "observed.npy" in there:
         _add_observed(found, folder, manifest["modalities"], chosen)
     return found
@@ -127,11 +127,11 @@ def _guessed(folder: Path) -> dict[str, Any]:
         "files": {},
     }
     try:
-        said = json.loads((folder / canonical.MANIFEST).read_bytes())
+        said = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError):
         said = None
     if isinstance(said, dict):
-        guess |= {key: said[key] for key in guess if type(said.get(key)) is canonical.KEYS[key]}
+        guess |= {key: said[key] for key in guess if type(said.get(key)) is KEYS[key]}
     guess["modalities"] = [name for name in guess["modalities"] if isinstance(name, str) and _is_plain(name)]
     split = guess["split"]
     guess["split"] = {"name": str(split.get("name", "unknown")), "recipe": str(split.get("recipe", "unknown"))}
@@ -139,12 +139,12 @@ def _guessed(folder: Path) -> dict[str, Any]:
 
 
 def _is_plain(name: str) -> bool:
-    return canonical.FILE_NAME.fullmatch(name) is not None
+    return FILE_NAME.fullmatch(name) is not None
 
 
 def _check_digest(findings: Findings, folder: Path, file: str, manifest: dict[str, Any]) -> None:
     try:
-        canonical.verify(folder, file, manifest)
+        verify(folder, file, manifest)
     except DigestError:
         stated, size = manifest["files"].get(file), (folder / file).stat().st_size
         known = stated.get("bytes") if isinstance(stated, dict) else None
@@ -155,7 +155,7 @@ def _check_digest(findings: Findings, folder: Path, file: str, manifest: dict[st
 
 
 def _note_unlisted(findings: Findings, folder: Path, manifest: dict[str, Any]) -> None:
-    listed = {*manifest["files"], canonical.MANIFEST}
+    listed = {*manifest["files"], MANIFEST}
     here = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     if more := [file for file in here if file not in listed]:
         findings.add("unlisted_file", more[0], f"{len(more):,} files are not in the manifest, the first: {more[0]}.")
@@ -194,7 +194,7 @@ def _compare_counts(findings: Findings, splits: pl.Series, stated: Any) -> None:
     found = {part: int((splits == part).sum()) for part in SPLITS}
     if wrong := [part for part in SPLITS if stated.get(part) != found[part]]:
         told = "; ".join(f"{part}: manifest {stated.get(part)}, table {found[part]:,}" for part in wrong)
-        findings.add("wrong_counts", canonical.MANIFEST, f"The numbers of interactions differ ({told}).")
+        findings.add("wrong_counts", MANIFEST, f"The numbers of interactions differ ({told}).")
 
 
 def _mmrec_splits(findings: Findings, path: Path) -> dict[str, SplitColumns]:

@@ -5,8 +5,9 @@ from itertools import combinations
 
 import numpy as np
 
+from recmm.data.assembly import SplitColumns, refuse_overlap
 from recmm.data.checks import check_not_empty, checked_ids, checked_labels, checked_numbers, most_ids
-from recmm.data.dataset import SPLITS, Interactions, SplitColumns, refuse_overlap
+from recmm.data.dataset import SPLITS, Interactions
 from recmm.ingest.check.findings import Severity
 from recmm.ingest.check.found import Found
 from recmm.ingest.check.times import check_times
