@@ -11,6 +11,7 @@ from recmm.data.catalog import NegativeItems
 from recmm.data.dataset import FORMAT_VERSION
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown, shown_value
+from recmm.data.formats.reading import Finding, Reading
 from recmm.errors import DataError, DigestError
 
 FORMAT = "recmm canonical"
@@ -75,20 +76,43 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
-    """Compare one file with its entry in the manifest.
+def guessed_manifest(folder: Path) -> dict[str, Any]:
+    """In the place of a manifest that is refused: what it says nevertheless, completed from the files."""
+    guess: dict[str, Any] = {
+        "name": folder.resolve().name,
+        "split": {},
+        "n_users": 0,
+        "n_items": 0,
+        "modalities": sorted(path.stem for path in (folder / "features").glob("*.npy")),
+        "files": {},
+    }
+    try:
+        said = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        said = None
+    if isinstance(said, dict):
+        guess |= {key: said[key] for key in guess if type(said.get(key)) is KEYS[key]}
+    guess["modalities"] = [name for name in guess["modalities"] if isinstance(name, str) and FILE_NAME.fullmatch(name)]
+    split = guess["split"]
+    guess["split"] = {"name": str(split.get("name", "unknown")), "recipe": str(split.get("recipe", "unknown"))}
+    return guess | {key: max(0, guess[key]) for key in ("n_users", "n_items")}
 
-    Raises:
-        MissingFileError, DigestError
-    """
-    path = require_file(folder / file, f"a part of the canonical folder {folder.name}")
-    stated = manifest["files"].get(file)
+
+def verify(folder: Path, file: str, manifest: dict[str, Any]) -> Reading[None]:
+    """Compare a file that is there, size and sha256, with its entry in the manifest."""
+    path, stated = folder / file, manifest["files"].get(file)
     found = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    if stated != found:
-        raise DigestError(
-            f"{path} is not the file that was written: it has {found}, the manifest says {shown_value(stated)}. "
-            "Copy the folder again or write it again with write_canonical."
-        )
+    if stated == found:
+        return
+    known, size = stated.get("bytes") if isinstance(stated, dict) else None, f"{found['bytes']:,} bytes"
+    how = "the manifest does not name it" if known is None else f"{size} with another sha256 than stated"
+    if isinstance(known, int) and known != found["bytes"]:
+        how = f"{size} instead of {known:,}"
+    error = DigestError(
+        f"{path} is not the file that was written: it has {found}, the manifest says {shown_value(stated)}. "
+        "Copy the folder again or write it again with write_canonical."
+    )
+    yield Finding(file, error, message=f"{file} is not the file that was written: {how}.")
 
 
 def check_modality_name(modality: Any, source: str) -> None:

@@ -8,7 +8,7 @@ from recmm.data.checks import check_rows
 from recmm.data.dataset import Interactions
 from recmm.ingest.alignment import align
 from recmm.ingest.check.findings import Severity
-from recmm.ingest.check.found import Found
+from recmm.ingest.check.lenient_reading import Found
 from recmm.ingest.feature_scan import FeatureScan, scan
 
 PLACEHOLDER_SHARE, PLACEHOLDER_LEAST = 0.005, 3  # so many items with one and the same row are no coincidence

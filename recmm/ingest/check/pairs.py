@@ -9,7 +9,7 @@ from recmm.data.assembly import SplitColumns, refuse_overlap
 from recmm.data.checks import check_not_empty, checked_ids, checked_labels, checked_numbers, most_ids
 from recmm.data.dataset import SPLITS, Interactions
 from recmm.ingest.check.findings import Severity
-from recmm.ingest.check.found import Found
+from recmm.ingest.check.lenient_reading import Found
 from recmm.ingest.check.times import check_times
 
 MANY_WITHOUT_HISTORY = 0.1  # of the users to be ranked for: from here on the ranking is mostly popularity
