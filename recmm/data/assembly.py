@@ -38,10 +38,10 @@ def assemble(
     item_ids: Sequence[str] | None = None,
     feature_sources: Mapping[str, str] | None = None,
 ) -> MultimodalDataset:
-    """The one validated way to a MultimodalDataset; every reader ends here.
+    """Check all parts of a catalogue and put them together; every reader ends here.
 
-    A pair that stands twice in a split keeps its first occurrence; how many were dropped is logged and noted. Users
-    without training history and items without training interaction stay and are counted in the notes.
+    Of repeated pairs in a split the first is kept; the number of dropped ones is logged and noted. Users without
+    training history and items without training interactions are kept; the notes hold their numbers.
 
     Args:
         splits: "train", "val", "test" -> the pairs of each.

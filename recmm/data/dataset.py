@@ -69,8 +69,8 @@ class ItemFeatures:
     """Raw features of the items; the arrays are read-only.
 
     Attributes:
-        values: modality -> float32 or float16 [n_items, D_m], possibly a memory map. Rows that are not observed hold
-            anything, NaN included: nobody may read them.
+        values: modality -> float32 or float16 [n_items, D_m], possibly a memory map. Rows that are not observed
+            may hold any value, NaN included, and must not be read.
         observed: bool [n_items, M], what the data itself has; columns in the order of ``values``.
     """
 
@@ -103,8 +103,8 @@ class Split:
     Attributes:
         name: short, such as "mmrec".
         recipe: one sentence on its making.
-        negatives: among which items training draws negatives; "warm" where items without a training interaction stand
-            for new ones, which are not there yet.
+        negatives: the items from which training draws negatives: "all", or "warm", those with a training interaction.
+            "warm" is for splits whose other items represent new ones, which do not exist yet at training time.
     """
 
     name: str
@@ -151,9 +151,9 @@ class MultimodalDataset:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 hex of all that can change a result, whatever the dataset's name and its layout on disk.
+        """sha256 hex of everything in the data that can change a result; its name and its layout on disk cannot.
 
-        Split name and where its negatives come from, pairs with timestamps and weights, raw ids, ``observed``, and the
+        Enter: the split's name and its ``negatives``, pairs with timestamps and weights, raw ids, ``observed``, and the
         observed features as float32.
         """
         total = hashlib.sha256()
@@ -202,7 +202,7 @@ class MultimodalDataset:
         return replace(self, features=ItemFeatures(values, self.features.observed[:, columns]))
 
     def catalog(self) -> Catalog:
-        """What a method may know of this dataset."""
+        """What a method may use of this dataset: sizes, labels and training pairs."""
         return Catalog(
             n_users=self.n_users,
             n_items=self.n_items,
@@ -215,7 +215,7 @@ class MultimodalDataset:
         )
 
     def statistics(self) -> dict[str, int]:
-        """Users, items, and interactions per split: the numbers that papers print."""
+        """Numbers of users, items, and interactions per split, as papers report them."""
         return {"users": self.n_users, "items": self.n_items} | {
             name: len(pairs) for name, pairs in self.splits.items()
         }

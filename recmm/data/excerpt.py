@@ -1,4 +1,4 @@
-"""A small piece of a catalogue on which everything can be tried in a moment."""
+"""A small part of a catalogue, on which a configuration is tried in seconds."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from recmm.data.dataset import Interactions, MultimodalDataset
 
 
 def excerpt(dataset: MultimodalDataset, *, n_users: int = 60, n_items: int = 300) -> MultimodalDataset:
-    """The first users of validation and of test, as far as both have a history, and their items.
+    """The first users of validation and of test who have a training history, and their items.
 
     Args:
         n_users: at most that many users, half of them from each split.

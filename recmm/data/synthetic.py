@@ -1,8 +1,8 @@
 """The embedded dataset: a catalogue with three modalities, made from a seed, that needs no file and no network.
 
-Users and items share latent tastes. Each modality shows some of the items' tastes, partly the same ones as another
-modality, under noise; one taste is shown by none and can only be learned from interactions. Who interacts with what
-follows taste and a Zipf-like popularity: modalities help, popularity is a floor, and hiding modalities hurts.
+Users and items share latent tastes. Each modality shows some of the items' tastes plus noise, and modalities overlap.
+One taste is shown by no modality and can only be learned from interactions. Interactions follow taste and a Zipf-like
+popularity: modalities improve a ranking, popularity alone is a baseline, and hiding modalities lowers the metrics.
 """
 
 import math
@@ -86,7 +86,7 @@ def synthetic(
         values[name] = _features(seed, name, item_tastes)
         lacking = stream(seed, 0, f"{name} lacking").permutation(n_items)[: round(natural_missing * n_items)]
         observed[lacking, column] = False
-        values[name][lacking] = np.nan  # nobody may read what is not observed: whoever does will see it
+        values[name][lacking] = np.nan  # must not be read; NaN makes it visible if it is
     dataset = assemble(
         name="synthetic",
         split=Split("synthetic", "per user at random: 80/10/10, one validation and one test pair where fewer than 10"),
@@ -140,7 +140,7 @@ def _split(seed: int, users: np.ndarray, items: np.ndarray, n_items: int) -> dic
     """
     random = stream(seed, 0, "split")
     sold = np.bincount(items, minlength=n_items)
-    rare = np.flatnonzero((sold >= 2) & (sold <= np.median(sold)))  # a popular cold item would rule validation and test
+    rare = np.flatnonzero((sold >= 2) & (sold <= np.median(sold)))  # a popular cold item would dominate both parts
     cold = np.zeros(n_items, dtype=bool)
     cold[random.permutation(rare)[: round(COLD_ITEMS * n_items)]] = True
     order = np.lexsort((random.random(len(users)), ~cold[items], users))

@@ -1,4 +1,4 @@
-"""What every protocol shares: all pairs of a catalogue in one table, divided anew and assembled again."""
+"""Base of the split protocols: all pairs of a catalogue in one table, divided again and assembled again."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -47,10 +47,10 @@ class AllPairs:
 
 
 class SplitProtocol(ABC):
-    """Divides all pairs of a catalogue anew; a subclass is a frozen dataclass whose fields are its configuration.
+    """Divides all pairs of a catalogue again; a subclass is a frozen dataclass whose fields are its configuration.
 
-    Users and items keep their ids, and nobody is dropped. The name of the new split enters the data's digest and every
-    table, its recipe the record.
+    Users and items keep their ids, and none is dropped. The name of the new split enters the data's digest and every
+    table; its recipe enters the record.
     """
 
     @abstractmethod
@@ -97,7 +97,7 @@ def _joined(columns: list[np.ndarray | None], order: np.ndarray) -> np.ndarray |
 
 
 def _notes(old: MultimodalDataset, made: MultimodalDataset) -> dict[str, int | str]:
-    """What was noted of the data, and what the split made of it; said aloud, too."""
+    """The notes of the data and of the new split, which are also logged."""
     without, cold = ((data.notes["users_without_history"], data.notes["cold_items"]) for data in (old, made))
     log.info(
         "%s, split %s: %d training, %d validation and %d test pairs (%d, %d, %d in the split %s); %d of %d users have "

@@ -1,4 +1,4 @@
-"""The whole check of one catalogue: read leniently, then look at interactions and features."""
+"""The whole check of one catalogue: read it with all findings, then check interactions and features."""
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from recmm.ingest.open_catalogue import MatricesFolder
 def check_catalogue(datamodule: MultimodalDataModule) -> Found:
     """What the files behind ``datamodule`` hold, with everything that is wrong with them in its ``findings``.
 
-    Files are read as they are; where the configuration draws another split of them, or where the catalogue is made
-    in memory, it is built the strict way, whose first refusal is then the only finding.
+    Files are read as they are. If the configuration draws another split, or if the catalogue is made in memory, it is
+    built as for a run; the first error is then the only finding.
     """
     found = _find(datamodule)
     if found is None:

@@ -32,7 +32,7 @@ def read_leniently(reading: Reading[Contents]) -> Found:
 
 
 def from_dataset(dataset: MultimodalDataset) -> Found:
-    """A catalogue that the strict way has let through, or that was never in files."""
+    """A catalogue that was built as for a run, or that was never in files."""
     return Found(
         name=dataset.name,
         source=dataset.name,

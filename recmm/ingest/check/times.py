@@ -1,4 +1,4 @@
-"""Timestamps: their units, and whether a split that says it follows time does."""
+"""Checks of timestamps: one unit, and no test pair before a training pair if the split claims to follow time."""
 
 import re
 from collections.abc import Mapping
