@@ -35,6 +35,21 @@ FLOORS = {
 }
 # The same inside a part: its modules and folders by floor.
 INNER_FLOORS = {
+    "data": {
+        "files": 0,
+        "catalog": 1,
+        "checks": 1,
+        "sources": 1,
+        "splitting": 1,
+        "dataset": 2,
+        "assembly": 3,
+        "batches": 3,
+        "excerpt": 4,
+        "protocols": 4,
+        "raw": 4,
+        "synthetic": 4,
+        "formats": 5,
+    },
     "ingest": {
         "cli": 0,
         "feature_scan": 1,

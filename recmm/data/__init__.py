@@ -1,1 +1,1 @@
-"""Ground floor: what a catalogue is and how it gets in."""
+"""The data layer: what a catalogue is, and how it is read from files."""

@@ -1,4 +1,4 @@
-"""What a method may know of the data before training: sizes, modality dimensions and the training graph."""
+"""What a method may use of the data before training: sizes, modality dimensions and the training graph."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 NegativeItems = Literal["all", "warm"]
-"""Among which items training may draw negatives; warm are those with a training interaction."""
+"""The items from which training may draw negatives; warm items are those with a training interaction."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Catalog:
         dims: modality name -> width of its raw features, in the dataset's order.
         train_users, train_items: int64 [n_train], the training pairs, sorted by user and then item.
         user_ids, item_ids: the raw labels, dense id -> label.
-        negatives: among which items negatives are to be drawn; "warm" where the others stand for new ones.
+        negatives: the items from which negatives are drawn; "warm" if the others represent new items.
     """
 
     n_users: int

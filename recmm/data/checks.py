@@ -1,4 +1,4 @@
-"""What every catalogue has to fulfil, column by column; each refusal is a sentence that names the source."""
+"""Checks that every catalogue has to pass, column by column; each error names its source."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ import numpy as np
 from recmm.data.files.arrays import as_features
 from recmm.errors import DataError, EmptySplitError, FeatureShapeError, IdError
 
-FREE_IDS, IDS_PER_PAIR = 10_000, 20  # unlabelled ids beyond both together are raw ids, which would need absurd tables
+# More ids without labels than FREE_IDS + IDS_PER_PAIR * pairs are taken for raw ids: tables over them fill the memory.
+FREE_IDS, IDS_PER_PAIR = 10_000, 20
 
 
 def check_not_empty(users: np.ndarray, items: np.ndarray, split: str, source: str) -> None:
@@ -80,7 +81,7 @@ def checked_labels(
 
 
 def most_ids(n_pairs: int) -> int:
-    """How many users or items without labels so many interactions may have: beyond it, ids are taken for raw ones."""
+    """The largest number of users or items without labels that is accepted with this number of interactions."""
     return FREE_IDS + IDS_PER_PAIR * n_pairs
 
 

@@ -1,23 +1,18 @@
-"""What a catalogue is: interactions in three splits over dense ids, and the items' features. Frozen and validated."""
+"""What a catalogue is: interactions in three splits over dense ids, and the items' features. All of it is frozen."""
 
 import hashlib
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
 from recmm.data.catalog import Catalog, NegativeItems
-from recmm.data.checks import check_not_empty, checked_features, checked_ids, checked_labels, checked_numbers
-from recmm.data.files.arrays import check_finite, read_only, visible_chunks
-from recmm.errors import DataError, FeatureShapeError, SplitOverlapError
-
-log = logging.getLogger(__name__)
+from recmm.data.files.arrays import read_only, visible_chunks
+from recmm.errors import DataError
 
 FORMAT_VERSION = 1  # of what a MultimodalDataset holds; part of its digest and of the canonical layout
 SPLITS = ("train", "val", "test")
@@ -74,8 +69,8 @@ class ItemFeatures:
     """Raw features of the items; the arrays are read-only.
 
     Attributes:
-        values: modality -> float32 or float16 [n_items, D_m], possibly a memory map. Rows that are not observed hold
-            anything, NaN included: nobody may read them.
+        values: modality -> float32 or float16 [n_items, D_m], possibly a memory map. Rows that are not observed
+            may hold any value, NaN included, and must not be read.
         observed: bool [n_items, M], what the data itself has; columns in the order of ``values``.
     """
 
@@ -108,8 +103,8 @@ class Split:
     Attributes:
         name: short, such as "mmrec".
         recipe: one sentence on its making.
-        negatives: among which items training draws negatives; "warm" where items without a training interaction stand
-            for new ones, which are not there yet.
+        negatives: the items from which training draws negatives: "all", or "warm", those with a training interaction.
+            "warm" is for splits whose other items represent new ones, which do not exist yet at training time.
     """
 
     name: str
@@ -119,7 +114,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class MultimodalDataset:
-    """A catalogue as every part of recmm sees it; made by ``assemble`` only.
+    """A catalogue as every part of recmm sees it; made by ``assembly.assemble`` only.
 
     Attributes:
         user_ids, item_ids: raw labels, dense id -> label.
@@ -156,9 +151,9 @@ class MultimodalDataset:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 hex of all that can change a result, whatever the dataset's name and its layout on disk.
+        """sha256 hex of everything in the data that can change a result; its name and its layout on disk cannot.
 
-        Split name and where its negatives come from, pairs with timestamps and weights, raw ids, ``observed``, and the
+        Enter: the split's name and its ``negatives``, pairs with timestamps and weights, raw ids, ``observed``, and the
         observed features as float32.
         """
         total = hashlib.sha256()
@@ -207,7 +202,7 @@ class MultimodalDataset:
         return replace(self, features=ItemFeatures(values, self.features.observed[:, columns]))
 
     def catalog(self) -> Catalog:
-        """What a method may know of this dataset."""
+        """What a method may use of this dataset: sizes, labels and training pairs."""
         return Catalog(
             n_users=self.n_users,
             n_items=self.n_items,
@@ -220,147 +215,10 @@ class MultimodalDataset:
         )
 
     def statistics(self) -> dict[str, int]:
-        """Users, items, and interactions per split: the numbers that papers print."""
+        """Numbers of users, items, and interactions per split, as papers report them."""
         return {"users": self.n_users, "items": self.n_items} | {
             name: len(pairs) for name, pairs in self.splits.items()
         }
-
-
-class SplitColumns(NamedTuple):
-    """One split as a reader found it: parallel columns [n], unsorted and unchecked; errors name its ``source``."""
-
-    users: np.ndarray
-    items: np.ndarray
-    timestamps: np.ndarray | None = None
-    weights: np.ndarray | None = None
-    source: str = "the interactions"
-
-
-def assemble(
-    *,
-    name: str,
-    split: Split,
-    train: SplitColumns,
-    val: SplitColumns,
-    test: SplitColumns,
-    n_users: int,
-    n_items: int,
-    features: Mapping[str, np.ndarray],
-    observed: np.ndarray | None = None,
-    user_ids: Sequence[str] | None = None,
-    item_ids: Sequence[str] | None = None,
-    feature_sources: Mapping[str, str] | None = None,
-) -> MultimodalDataset:
-    """The one validated way to a MultimodalDataset; every reader ends here.
-
-    A pair that stands twice in a split keeps its first occurrence; how many were dropped is logged and noted. Users
-    without training history and items without training interaction stay and are counted in the notes.
-
-    Args:
-        features: modality -> [n_items, D_m], any real type; kept as it is if float32 or float16, else made float32.
-        observed: bool [n_items, M], columns in the order of ``features``; None if the data has every entry.
-        user_ids, item_ids: raw labels; None if the source has none, then the label is the dense id in digits.
-        feature_sources: modality -> the file to name in errors.
-
-    Raises:
-        EmptySplitError: a split without interactions.
-        IdError: ids that are negative, not integers or out of range; labels that are not one per id or not unique.
-        SplitOverlapError: a pair that stands in two splits.
-        FeatureShapeError, FeatureFileError, FeatureValueError: rows that are not one per item, values that are not real
-            numbers, NaN or Inf in observed rows.
-        DataError: timestamps or weights that are not finite numbers, one for each pair.
-    """
-    found = dict(zip(SPLITS, (train, val, test), strict=True))
-    n_pairs = sum(len(columns.users) for columns in found.values())
-    labels = {  # first of all: whatever follows takes memory for as many users and items as are announced
-        "user": checked_labels("user", user_ids, n_users, n_pairs, train.source),
-        "item": checked_labels("item", item_ids, n_items, n_pairs, train.source),
-    }
-    splits: dict[str, Interactions] = {}
-    duplicates = 0
-    for split_name, columns in found.items():
-        splits[split_name] = _interactions(split_name, columns, n_users, n_items)
-        duplicates += len(columns.users) - len(splits[split_name])
-    for first, second in combinations(SPLITS, 2):
-        refuse_overlap({name: (splits[name], found[name].source) for name in (first, second)}, labels)
-    notes: dict[str, int | str] = {
-        "duplicates_dropped": duplicates,
-        "users_without_history": int(np.count_nonzero(splits["train"].user_counts() == 0)),
-        "cold_items": int(np.count_nonzero(splits["train"].item_counts() == 0)),
-    }
-    sources = {modality: f"the features of {modality!r}" for modality in features} | dict(feature_sources or {})
-    return MultimodalDataset(
-        name=name,
-        split=split,
-        train=splits["train"],
-        val=splits["val"],
-        test=splits["test"],
-        features=_features(features, observed, n_items, sources),
-        user_ids=labels["user"],
-        item_ids=labels["item"],
-        notes=notes,
-    )
-
-
-def _interactions(name: str, columns: SplitColumns, n_users: int, n_items: int) -> Interactions:
-    """Checked, sorted and without duplicates."""
-    check_not_empty(columns.users, columns.items, name, columns.source)
-    users = checked_ids(columns.users, "user", n_users, columns.source)
-    items = checked_ids(columns.items, "item", n_items, columns.source)
-    times = checked_numbers(columns.timestamps, "timestamp", len(users), columns.source)
-    weights = checked_numbers(columns.weights, "weight", len(users), columns.source)
-    if weights is not None:
-        with np.errstate(over="ignore"):  # what overflows becomes Inf, which is refused
-            weights = weights.astype(np.float32)
-        checked_numbers(weights, "weight in single precision", len(users), columns.source)
-    _, kept = np.unique(users * n_items + items, return_index=True)
-    if len(kept) < len(users):
-        repeated = np.setdiff1d(np.arange(len(users)), kept)
-        first = f"user {users[repeated[0]]}, item {items[repeated[0]]}"
-        log.warning("%s: %d duplicate pairs in %r dropped, the first: %s.", columns.source, len(repeated), name, first)
-    return Interactions(
-        users=users[kept],
-        items=items[kept],
-        n_users=n_users,
-        n_items=n_items,
-        timestamps=None if times is None else times[kept].astype(np.float64 if times.dtype.kind == "f" else np.int64),
-        weights=None if weights is None else weights[kept],
-    )
-
-
-def refuse_overlap(splits: Mapping[str, tuple[Interactions, str]], labels: Mapping[str, list[str]]) -> None:
-    """Refuse a pair that stands in both ``splits``, name -> (interactions, source); raises SplitOverlapError.
-
-    Args:
-        labels: "user" and "item" -> their raw labels.
-    """
-    (first, (ours, source)), (second, (theirs, other_source)) = splits.items()
-    keys = [pairs.users * pairs.n_items + pairs.items for pairs in (ours, theirs)]
-    shared = np.intersect1d(keys[0], keys[1], assume_unique=True)
-    if len(shared):
-        user, item = divmod(int(shared[0]), ours.n_items)
-        raise SplitOverlapError(
-            f"{len(shared)} pairs stand both in split {first!r} ({source}) and in split {second!r} "
-            f"({other_source}), for example user {labels['user'][user]}, item {labels['item'][item]}. A held-out pair "
-            "must not be trained on or tested twice: remove it from one of them."
-        )
-
-
-def _features(
-    given: Mapping[str, np.ndarray], observed: np.ndarray | None, n_items: int, sources: Mapping[str, str]
-) -> ItemFeatures:
-    shape = n_items, len(given)
-    present = np.ones(shape, bool) if observed is None else observed
-    if present.dtype != bool or present.shape != shape:
-        raise FeatureShapeError(
-            f"'observed' is {present.dtype} of shape {present.shape}; expected bool of shape {shape}: one row per "
-            "item, one column per modality."
-        )
-    values = {modality: checked_features(array, n_items, sources[modality]) for modality, array in given.items()}
-    features = ItemFeatures(values, present)
-    for modality, array, column in features.columns():
-        check_finite(array, column, sources[modality])
-    return features
 
 
 def _plain_bytes(values: np.ndarray) -> bytes:

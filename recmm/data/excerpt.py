@@ -1,12 +1,13 @@
-"""A small piece of a catalogue on which everything can be tried in a moment."""
+"""A small part of a catalogue, on which a configuration is tried in seconds."""
 
 import numpy as np
 
-from recmm.data.dataset import Interactions, MultimodalDataset, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import Interactions, MultimodalDataset
 
 
 def excerpt(dataset: MultimodalDataset, *, n_users: int = 60, n_items: int = 300) -> MultimodalDataset:
-    """The first users of validation and of test, as far as both have a history, and their items.
+    """The first users of validation and of test who have a training history, and their items.
 
     Args:
         n_users: at most that many users, half of them from each split.
@@ -29,9 +30,7 @@ def excerpt(dataset: MultimodalDataset, *, n_users: int = 60, n_items: int = 300
     return assemble(
         name=dataset.name,
         split=dataset.split,
-        train=columns(dataset.train),
-        val=columns(dataset.val),
-        test=columns(dataset.test),
+        splits={part: columns(pairs) for part, pairs in dataset.splits.items()},
         n_users=len(users),
         n_items=len(items),
         features={modality: values[items] for modality, values, _ in dataset.features.columns()},

@@ -1,4 +1,4 @@
-"""Interactions as a source lists them, and the way from there to three splits over dense ids."""
+"""Interactions as a source lists them, and the steps from there to three splits over dense ids."""
 
 import logging
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recmm.data.dataset import SPLITS, SplitColumns
+from recmm.data.assembly import SplitColumns
+from recmm.data.dataset import SPLITS
 from recmm.data.splitting import random_per_user
 from recmm.errors import DataError, EmptySplitError
 
@@ -40,7 +41,7 @@ class RawInteractions:
         return len(self.users)
 
     def keep(self, rows: np.ndarray, reason: str) -> "RawInteractions":
-        """Those ``rows`` (bool [n]) only; ``reason`` says why the others go."""
+        """Only these ``rows`` (bool [n]); ``reason`` says why the others are dropped."""
         n_kept = int(np.count_nonzero(rows))
         if n_kept == len(self):
             return self
@@ -52,9 +53,9 @@ class RawInteractions:
         return replace(self, **columns, dropped=self.dropped | {reason: gone})
 
     def without_repetitions(self) -> "RawInteractions":
-        """Of each pair the earliest by timestamp, where there are none or equal ones the first.
+        """One interaction per pair: the earliest by timestamp; without timestamps, or at equal ones, the first.
 
-        A pair that stands in two splits of a given split stays in both: ``dataset.assemble`` refuses such a leak.
+        A pair in two parts of a given split is kept in both; ``assembly.assemble`` refuses this test-set leakage.
         """
         pairs = self.users * len(self.item_labels) + self.items
         if self.parts is not None:
@@ -92,7 +93,7 @@ class RawInteractions:
         """Ids without gaps, in the order in which users and items first occur.
 
         Args:
-            more_items: labels of items that stay without any interaction; those without one follow in this order.
+            more_items: labels of further items; those that have no interaction follow the others, in this order.
         """
         users, user_labels = _first_come(self.users, self.user_labels)
         items, item_labels = _first_come(self.items, self.item_labels)
@@ -108,7 +109,7 @@ class RawInteractions:
         return replace(self, parts=parts)
 
     def columns(self) -> dict[str, SplitColumns]:
-        """Split name -> its columns, for ``dataset.assemble``.
+        """Split name -> its columns, for ``assembly.assemble``.
 
         Raises:
             EmptySplitError: a split without interactions.

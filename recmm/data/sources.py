@@ -1,6 +1,6 @@
-"""Where the public files live, with digests; what is absent is downloaded, or said how to get by hand.
+"""Where the public files are, with digests. An absent file is downloaded, or the error says how to get it by hand.
 
-A file that is already there is taken as it is; the published statistics are checked after reading.
+A file that is already in the folder is used as it is; the published statistics are checked after reading.
 """
 
 from collections.abc import Mapping, Sequence
@@ -111,7 +111,7 @@ def obtain(
     base_url: str | None = None,
     instead: Sequence[str] = (),
 ) -> None:
-    """See to it that every file is in the folder, downloading the pinned ones that are absent.
+    """Make sure that every file is in the folder; absent ones with a pinned source are downloaded.
 
     Args:
         names: file names relative to ``folder``.

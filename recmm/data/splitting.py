@@ -1,11 +1,11 @@
-"""Which pairs are trained on and which are held out, from columns alone: 0 train, 1 validation, 2 test."""
+"""Splits as functions of columns: the part of each pair, 0 train, 1 validation, 2 test."""
 
 import numpy as np
 
 from recmm.seeding import stream
 
-FEWEST = 3  # a user with fewer pairs keeps them all in training: one to learn from, one to select on, one to judge by
-FEW = 10  # a user with fewer pairs gives one to validation and one to test, one with as many or more gives shares
+FEWEST = 3  # a user with fewer pairs keeps all of them in training: each of the three parts needs one
+FEW = 10  # a user with fewer pairs gives one to validation and one to test; other users give shares of their pairs
 
 
 def random_per_user(users: np.ndarray, *, seed: int) -> np.ndarray:
@@ -60,8 +60,8 @@ def global_temporal(times: np.ndarray, val_from: float, test_from: float) -> np.
 def cut_points(times: np.ndarray, val_share: float, test_share: float) -> tuple[float, float]:
     """(val_from, test_from) such that the latest pairs are test and those before them validation.
 
-    All pairs at a cut's time go to the later side, so that a part can only be greater than its share, or the one
-    before it smaller.
+    All pairs at the time of a cut go to the later part. So test can be larger than its share, and the part before a
+    cut smaller.
 
     Args:
         times: [n], n >= 1. val_share, test_share: of all pairs, in (0, 1), together below 1.

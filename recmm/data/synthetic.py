@@ -1,8 +1,8 @@
 """The embedded dataset: a catalogue with three modalities, made from a seed, that needs no file and no network.
 
-Users and items share latent tastes. Each modality shows some of the items' tastes, partly the same ones as another
-modality, under noise; one taste is shown by none and can only be learned from interactions. Who interacts with what
-follows taste and a Zipf-like popularity: modalities help, popularity is a floor, and hiding modalities hurts.
+Users and items share latent tastes. Each modality shows some of the items' tastes plus noise, and modalities overlap.
+One taste is shown by no modality and can only be learned from interactions. Interactions follow taste and a Zipf-like
+popularity: modalities improve a ranking, popularity alone is a baseline, and hiding modalities lowers the metrics.
 """
 
 import math
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset, Split
 from recmm.errors import DataError
 from recmm.seeding import stream
 
@@ -76,22 +77,20 @@ def synthetic(
     item_tastes = stream(seed, 0, "item tastes").standard_normal((n_items, TASTES), dtype=np.float32)
     users, items = _interactions(seed, n_users, item_tastes)
     times = _times(seed, users, items, n_users, n_items) if timestamps else None
-    train, val, test = (
-        SplitColumns(users[part], items[part], None if times is None else times[part])
-        for part in _split(seed, users, items, n_items)
-    )
+    splits = {
+        part: SplitColumns(users[rows], items[rows], None if times is None else times[rows])
+        for part, rows in _split(seed, users, items, n_items).items()
+    }
     values, observed = {}, np.ones((n_items, len(MODALITIES)), dtype=bool)
     for column, name in enumerate(MODALITIES):
         values[name] = _features(seed, name, item_tastes)
         lacking = stream(seed, 0, f"{name} lacking").permutation(n_items)[: round(natural_missing * n_items)]
         observed[lacking, column] = False
-        values[name][lacking] = np.nan  # nobody may read what is not observed: whoever does will see it
+        values[name][lacking] = np.nan  # must not be read; NaN makes it visible if it is
     dataset = assemble(
         name="synthetic",
         split=Split("synthetic", "per user at random: 80/10/10, one validation and one test pair where fewer than 10"),
-        train=train,
-        val=val,
-        test=test,
+        splits=splits,
         n_users=n_users,
         n_items=n_items,
         features=values,
@@ -134,14 +133,14 @@ def _interactions(seed: int, n_users: int, item_tastes: np.ndarray) -> tuple[np.
     return pairs // n_items, pairs % n_items
 
 
-def _split(seed: int, users: np.ndarray, items: np.ndarray, n_items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of the training, validation and test pairs.
+def _split(seed: int, users: np.ndarray, items: np.ndarray, n_items: int) -> dict[str, np.ndarray]:
+    """Split name -> int64 [n], the indices of its pairs.
 
     A user's pairs with cold items are the first to be held out; what does not fit there is dropped, never trained on.
     """
     random = stream(seed, 0, "split")
     sold = np.bincount(items, minlength=n_items)
-    rare = np.flatnonzero((sold >= 2) & (sold <= np.median(sold)))  # a popular cold item would rule validation and test
+    rare = np.flatnonzero((sold >= 2) & (sold <= np.median(sold)))  # a popular cold item would dominate both parts
     cold = np.zeros(n_items, dtype=bool)
     cold[random.permutation(rare)[: round(COLD_ITEMS * n_items)]] = True
     order = np.lexsort((random.random(len(users)), ~cold[items], users))
@@ -152,7 +151,11 @@ def _split(seed: int, users: np.ndarray, items: np.ndarray, n_items: int) -> tup
     val_first = random.random(int(counts.size)) < 0.5
     is_val = held_out & ((place % 2 == 0) == val_first[users])
     train = np.sort(order[~held_out])
-    return train[~cold[items[train]]], np.sort(order[is_val]), np.sort(order[held_out & ~is_val])
+    return {
+        "train": train[~cold[items[train]]],
+        "val": np.sort(order[is_val]),
+        "test": np.sort(order[held_out & ~is_val]),
+    }
 
 
 def _times(seed: int, users: np.ndarray, items: np.ndarray, n_users: int, n_items: int) -> np.ndarray:

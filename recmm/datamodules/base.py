@@ -1,4 +1,4 @@
-"""The way of the data inside a run: dataset, masks, views and batches, handed out by one LightningDataModule."""
+"""The data of a run: dataset, masks, views and batches, all from one LightningDataModule."""
 
 import logging
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 
 class MultimodalDataModule(pl.LightningDataModule):
-    """Base of every dataset: a subclass says in ``load`` where its catalogue comes from, all else is here.
+    """Base of every dataset: a subclass implements ``load``, which says where its catalogue comes from.
 
     Before ``setup``, ``configure`` says which missing setting, imputer and evaluation protocol apply; without it the
-    catalogue is used as it is, holes hold zeros, and all items are ranked.
+    catalogue is used as it is, missing entries are imputed with zeros, and all items are ranked.
 
     Args:
         modalities: which of the dataset's modalities to use, in this order; None for all.
-        protocol: divides the catalogue anew; None leaves the split that the dataset comes with.
+        protocol: divides the catalogue again; None keeps the split that the dataset comes with.
     """
 
     def __init__(self, *, modalities: Sequence[str] | None = None, protocol: SplitProtocol | None = None) -> None:
@@ -75,17 +75,17 @@ class MultimodalDataModule(pl.LightningDataModule):
 
     @property
     def catalog(self) -> Catalog:
-        """What a method may know."""
+        """What a method may use of the data before training."""
         return self.dataset.catalog()
 
     def view(self, phase: Phase) -> ModalityView:
-        """What is visible of the items in ``phase``, "train", "val" or "test", after imputation; on the CPU."""
+        """The features that are visible in ``phase``, "train", "val" or "test", after imputation; on the CPU."""
         if self._views is None:
             self._views = build_views(self.dataset, self.masks, self.imputer)
         return self._views[phase]
 
     def ranking_batches(self, split: Literal["val", "test"]) -> RankingBatches:
-        """The users of ``split``, "val" or "test", in chunks, with what is to be found and what is no candidate.
+        """The users of ``split``, "val" or "test", in chunks, with their held-out items and their excluded items.
 
         In a distributed run only those of this process.
         """
@@ -130,3 +130,14 @@ class MultimodalDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> RankingBatches:
         return self.ranking_batches("test")
+
+
+class InMemory(MultimodalDataModule):
+    """A datamodule around ``dataset``, with all of its modalities and in its own split."""
+
+    def __init__(self, dataset: MultimodalDataset) -> None:
+        super().__init__()
+        self.in_memory = dataset
+
+    def load(self) -> MultimodalDataset:
+        return self.in_memory

@@ -1,4 +1,4 @@
-"""The dataset that needs no file."""
+"""The synthetic dataset, which needs no file."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from recmm.datamodules.base import MultimodalDataModule
 class Synthetic(MultimodalDataModule):
     """The embedded dataset; see ``recmm.data.synthetic.synthetic`` for the keywords.
 
-    Its ``seed`` makes the data and is not the run's: all run seeds see the same catalogue.
+    Its ``seed`` is that of the data and not the run's: all run seeds see the same catalogue.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The datasets of the papers: where their files come from, and the published numbers that they must show."""
+"""The datasets of the papers: where their files come from, and the published sizes that they must have."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -7,7 +7,7 @@ from torchmetrics import Metric
 from recmm.evaluation.ranking import Ranks
 
 CUTOFFS = (5, 10, 20, 50)
-"""Lengths K of the lists that are judged."""
+"""Cut-offs K at which metrics are computed."""
 
 _METRICS = ("recall", "precision", "ndcg", "hit", "map", "mrr", "ndcg_mmssl")
 # Values are rounded to multiples of 2**-32: then float64 sums over up to two million users are exact, hence the same to
@@ -28,7 +28,7 @@ def per_user_metrics(ranks: Ranks, n_rows: int, cutoffs: tuple[int, ...] = CUTOF
       there are none). This is what LATTICE and MMSSL report: missed items are not penalised, and the value depends on
       the largest cut-off (LATTICE 20, MMSSL 50).
 
-    A row without a held-out item breaks the contract of ``RankingBatch`` and gives NaN.
+    A row without a held-out item, which ``RankingBatch`` does not allow, gives NaN.
 
     Source: MMRec's evaluation (all but the last), LATTICE's and MMSSL's (``ndcg_mmssl``).
     """
@@ -94,7 +94,7 @@ class RankingMetrics(Metric):
 
 
 class ListMetrics(Metric):
-    """What the recommended lists look like as a whole, at every cut-off K in ``CUTOFFS``.
+    """Coverage, concentration, novelty and popularity of the recommended lists, at every cut-off K in ``CUTOFFS``.
 
     With x_i the number of lists (cut at K) that hold item i, n the catalogue's size and c_i the training interactions
     of item i:

@@ -1,4 +1,4 @@
-"""The rank of every held-out pair in its user's full catalogue, and the lists themselves.
+"""The rank of every held-out pair among its user's candidates, and the top-k lists.
 
 Ranks come from counting, not from sorting: a positive's rank is the number of candidates that score at least as high.
 Cut-offs, metrics and strata are all functions of these ranks.
@@ -19,7 +19,7 @@ _DENSE_ROW = 64
 
 
 class Ranks(NamedTuple):
-    """Where the held-out pairs of one batch stand.
+    """The ranks of the held-out pairs of one batch.
 
     Attributes:
         rows, items: int64 [P], the pairs in the order of the batch; ``rows`` index into the batch's users.

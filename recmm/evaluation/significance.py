@@ -1,8 +1,8 @@
-"""Tests of whether one method is better than another, and intervals for how good it is.
+"""Significance tests between two methods, and confidence intervals for one.
 
-A test over users treats the trained models as given: it says whether the difference would hold for other users. What
-training anew with another seed or hiding other entries would change is in the crossed bootstrap, and in a test over
-seeds where there are enough of them.
+A test over users takes the trained models as fixed: it says whether the difference generalises to other users. The
+variation over training seeds and over missing masks is covered by the crossed bootstrap, and by a test over seeds if
+there are enough of them.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ _CHUNK_BYTES = 32 * 2**20
 def permutation_test(a: np.ndarray, b: np.ndarray, *, n_resamples: int = 10_000, seed: int = 0) -> float:
     """Two-sided p of the paired permutation test on the mean difference.
 
-    If the methods are alike, each user's difference is as likely to have the opposite sign. All signs are enumerated
-    where there are at most ``n_resamples`` of them (users without a difference do not count), else ``n_resamples``
-    are drawn and p is (count + 1) / (n + 1), which is never 0 (Phipson and Smyth, 2010).
+    Under the null hypothesis each user's difference has either sign with equal probability. Users without a difference
+    are dropped. If there are at most ``n_resamples`` combinations of signs, all are enumerated; else ``n_resamples``
+    are drawn, and p is (count + 1) / (n + 1), which is never 0 (Phipson and Smyth, 2010).
 
     Args:
         a, b: [n_users], one value per user in the same order.
@@ -36,7 +36,9 @@ def permutation_test(a: np.ndarray, b: np.ndarray, *, n_resamples: int = 10_000,
     differences = _differences(a, b)
     differences = differences[differences != 0]
     n = len(differences)
-    threshold = abs(differences.sum()) - 1e-12 * np.abs(differences).sum()  # sums that rounding alone tells apart
+    threshold = (
+        abs(differences.sum()) - 1e-12 * np.abs(differences).sum()
+    )  # sums that differ by rounding count as equal
     if 2**n <= n_resamples:
         signs = 1.0 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
         return float(np.mean(np.abs(signs @ differences) >= threshold))
@@ -142,8 +144,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def crossed_axes(shape: tuple[int, int, int]) -> tuple[str, ...]:
     """Which of users, seeds and mask seeds `bootstrap_interval` resamples in values of this shape.
 
-    Users always; seeds and mask seeds from 3 on. An interval that does not cross all three is narrower than its name
-    promises: it takes the seeds or masks that were run as the only ones.
+    Users always; seeds and mask seeds if there are 3 or more. An interval that leaves an axis out is too narrow: it
+    treats the seeds or masks that were run as the only possible ones.
     """
     return tuple(axis for axis, n in zip(AXES, shape, strict=True) if axis == "users" or n >= MIN_LEVELS)
 
@@ -154,8 +156,8 @@ def bootstrap_interval(
     """Percentile interval for the mean, from the pigeonhole bootstrap crossed over users, seeds and mask seeds.
 
     Each axis is resampled on its own, and a cell weighs as much as the product of its user's, seed's and mask seed's
-    counts (Owen, 2007). The interval then holds for other users, seeds and masks; `crossed_axes` says for which of
-    them, since an axis with fewer than 3 levels is averaged over instead.
+    counts (Owen, 2007). The interval then accounts for other users, seeds and masks. An axis with fewer than 3 levels
+    is averaged over instead; `crossed_axes` says which axes are resampled.
 
     Args:
         values: float [n_users, n_seeds, n_mask_seeds], every cell filled.

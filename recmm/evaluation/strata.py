@@ -1,4 +1,4 @@
-"""How well pairs are ranked by what is special about their item or user: pair-level averages with their sizes."""
+"""Metrics of groups of pairs, by properties of their item or user: averages over pairs, with the size of each group."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,8 @@ def stratify(
     Groups and their strata:
 
     * ``all``: every pair (``all``), for comparison;
-    * ``modalities``: what the item has in this phase, ``"visual+acoustic"``, ``"visual"``, ..., ``"none"``;
+    * ``modalities``: those of the item that are visible in this phase, ``"visual+acoustic"``, ``"visual"``, ...,
+      ``"none"``;
     * ``item``: ``warm`` (with a training interaction) or ``cold``;
     * ``user_activity``: quartiles, over the pairs' users, of the user's training interactions, named by their range
       (``"3-5"``). Users with equal counts stay together, so there may be fewer than four.

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.excerpt import excerpt
-from recmm.datamodules.given import Given
+from recmm.datamodules.base import InMemory
 from recmm.errors import own_error, wants_traceback
 from recmm.experiment.config.build import build, build_model, configure, dataset_reader
 from recmm.experiment.config.check import check_arguments
@@ -62,7 +62,7 @@ def _named(cfg: DictConfig) -> str:
 def _try(cfg: DictConfig, dataset: MultimodalDataset) -> None:
     for node in cfg.callbacks.values():
         build(node)
-    datamodule = configure(Given(dataset), cfg)
+    datamodule = configure(InMemory(dataset), cfg)
     model = build_model(cfg, datamodule.catalog)
     one_step = {"max_epochs": 1, "limit_train_batches": 1, "check_val_every_n_epoch": 1, "progress": False}
     trainer = make_trainer(OmegaConf.merge(cfg.trainer, one_step), [], [])  # type: ignore[arg-type]

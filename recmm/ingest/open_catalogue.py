@@ -8,7 +8,7 @@ import numpy as np
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.arrays import load_array
 from recmm.data.formats import read_matrices
-from recmm.data.formats.canonical import MANIFEST
+from recmm.data.formats.manifest import MANIFEST
 from recmm.data.formats.matrices import FILES as MATRIX_FILES
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.datamodules.folders import CanonicalFolder, MMRecFolder

@@ -13,12 +13,12 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from torch import Tensor
 
+from recmm.data.assembly import SplitColumns, assemble
 from recmm.data.batches import Pairs
 from recmm.data.batches.sampling import PairBatches
-from recmm.data.dataset import MultimodalDataset, SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset
 from recmm.data.synthetic import synthetic
-from recmm.datamodules.base import MultimodalDataModule
-from recmm.datamodules.given import Given
+from recmm.datamodules.base import InMemory, MultimodalDataModule
 from recmm.experiment.config.build import build as build_node
 from recmm.experiment.config.folder import config_folder
 from recmm.missing.imputers import Imputer, Mean, Zero
@@ -161,7 +161,7 @@ def rebuilt(
     return assemble(
         name=dataset.name,
         split=dataset.split,
-        **splits,
+        splits=splits,
         n_users=dataset.n_users,
         n_items=dataset.n_items,
         features=features,
@@ -275,7 +275,7 @@ def test_state_travels_through_a_checkpoint_of_plain_types(
 ) -> None:
     if not is_trained(method):
         pytest.skip("nothing to train")
-    datamodule = Given(dataset)
+    datamodule = InMemory(dataset)
     datamodule.configure(missing=Rate(rate=0.3))
     model = build(method, dataset)
     trainer = fit(model, datamodule)
@@ -302,7 +302,7 @@ def test_methods_without_modalities_give_the_same_bits_under_every_mask(
         pytest.skip("looks at modalities")
     results = []
     for rate in (0.0, 0.9):
-        datamodule = Given(dataset)
+        datamodule = InMemory(dataset)
         datamodule.configure(missing=Rate(rate=rate))
         model = build(method, dataset)
         if is_trained(method):

@@ -16,12 +16,13 @@ import scipy.sparse as sp
 from hypothesis import strategies as st
 
 import recmm
-from recmm.data.dataset import Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import Split
 from recmm.data.files.archive import unpack
 from recmm.data.files.arrays import load_array, load_features
 from recmm.data.files.pickles import load_sparse
 from recmm.data.formats import read_canonical, read_matrices, read_mmrec, write_canonical
-from recmm.data.formats.canonical import KEYS, MANIFEST, _sha256
+from recmm.data.formats.manifest import KEYS, MANIFEST, sha256
 from recmm.errors import DataError, IdError, MissingFileError
 from tests.data.fuzz import NUMBERS, fuzzed, jsons, npy_files, parquets, pickle_programs, read_or_refuse, tables
 from tests.data.http_server import zipped
@@ -80,7 +81,7 @@ def write_toy_canonical(folder: Path) -> None:
     }
     features = {m: load_features(folder / file, m) for m, file in FEATURES.items()}
     write_canonical(
-        assemble(name="toy", split=SPLIT, **columns, n_users=4, n_items=5, features=features), folder / "toy"
+        assemble(name="toy", split=SPLIT, splits=columns, n_users=4, n_items=5, features=features), folder / "toy"
     )
 
 
@@ -89,7 +90,7 @@ def repair(folder: Path) -> None:
     manifest = json.loads((folder / "toy" / MANIFEST).read_text())
     for file in manifest["files"]:
         path = folder / "toy" / file
-        manifest["files"][file] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        manifest["files"][file] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
     (folder / "toy" / MANIFEST).write_text(json.dumps(manifest))
 
 

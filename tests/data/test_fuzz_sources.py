@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recmm.data.dataset import Split, assemble
+from recmm.data.assembly import assemble
+from recmm.data.dataset import Split
 from recmm.data.files.arrays import load_features
 from recmm.data.files.row_file import row_file
 from recmm.data.formats import tables as table_files
@@ -38,7 +39,7 @@ def finish(raw: RawInteractions, *, core: int = 1) -> object:
     return assemble(
         name="toy",
         split=SPLIT,
-        **raw.columns(),
+        splits=raw.columns(),
         n_users=len(raw.user_labels),
         n_items=len(raw.item_labels),
         features={},

@@ -22,7 +22,7 @@ from torch import Tensor, distributed
 
 from recmm.data.catalog import Catalog
 from recmm.data.synthetic import synthetic
-from recmm.datamodules.given import Given
+from recmm.datamodules.base import InMemory
 from recmm.errors import ConfigError
 from recmm.experiment import run
 from recmm.experiment.callbacks import KeepRankings
@@ -88,7 +88,7 @@ def outcome(n_processes: int, folder: Path) -> dict[str, Any]:
             assert model.in_batch_losses == (kind == "in batch")
             if kind == "in batch" and n_processes == 1:
                 continue
-            trainer_of(n_processes, gradients, epochs=2).fit(model, Given(dataset))
+            trainer_of(n_processes, gradients, epochs=2).fit(model, InMemory(dataset))
             seen["trained"][f"{name}, {kind}"] = {
                 key: value for key, value in model.state_dict().items() if isinstance(value, Tensor)
             }
@@ -103,8 +103,8 @@ def outcome(n_processes: int, folder: Path) -> dict[str, Any]:
         seed_torch(0, 0, "initialisation")  # stands for a checkpoint: the same parameters everywhere
         model = LightGCN(dataset.catalog())
         trainer = trainer_of(n_processes, KeepRankings(tables))
-        trainer.validate(model, Given(catalogue), verbose=False)
-        trainer.test(model, Given(catalogue), verbose=False)
+        trainer.validate(model, InMemory(catalogue), verbose=False)
+        trainer.test(model, InMemory(catalogue), verbose=False)
         seen["metrics"][name] = model.results
         if trainer.is_global_zero:
             (folder / name).mkdir()

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset, Split
 
 Maker = Callable[..., MultimodalDataset]
 
@@ -30,9 +31,11 @@ def make_dataset() -> Maker:
         return assemble(
             name="small",
             split=Split("hand-made", "items 0, 3, 6, ... are the test items"),
-            train=SplitColumns(pairs[:, 0], pairs[:, 1]),
-            val=SplitColumns(np.array([n_users - 2]), np.array([0])),
-            test=SplitColumns(np.full(len(tested), n_users - 1), tested),
+            splits={
+                "train": SplitColumns(pairs[:, 0], pairs[:, 1]),
+                "val": SplitColumns(np.array([n_users - 2]), np.array([0])),
+                "test": SplitColumns(np.full(len(tested), n_users - 1), tested),
+            },
             n_users=n_users,
             n_items=n_items,
             features=features,

@@ -13,7 +13,7 @@ from torch import Tensor
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.data.dataset import MultimodalDataset
-from recmm.datamodules.given import Given
+from recmm.datamodules.base import InMemory
 from recmm.errors import ConfigError
 from recmm.missing.view import ModalityView
 from recmm.models.invpref import InvPref, _product_bce
@@ -140,7 +140,7 @@ def test_batches_and_assignments_have_the_same_samples(tiny_dataset: MultimodalD
     model.losses = lambda batch, view: seen.append(batch) or {"x": model.users_inv.sum()}  # type: ignore[func-returns-value,method-assign]
     quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", enable_checkpointing=False, num_sanity_val_steps=0, **quiet)
-    trainer.fit(model, Given(tiny_dataset))
+    trainer.fit(model, InMemory(tiny_dataset))
     assert sum(len(batch.rows) for batch in seen) == len(items)
     for batch in seen:
         assert torch.equal(items[batch.rows], torch.cat([batch.positives[:, None], batch.negatives], 1))
@@ -243,7 +243,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tiny_dataset: MultimodalDa
         trainer = pl.Trainer(
             max_epochs=n_epochs, accelerator="cpu", enable_checkpointing=False, num_sanity_val_steps=0, **quiet
         )
-        trainer.fit(model, Given(tiny_dataset), ckpt_path=resume, weights_only=True)
+        trainer.fit(model, InMemory(tiny_dataset), ckpt_path=resume, weights_only=True)
         return trainer, model
 
     _, whole = fit(5)

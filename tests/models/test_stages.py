@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.synthetic import synthetic
-from recmm.datamodules.given import Given
+from recmm.datamodules.base import InMemory
 from recmm.models.stages import Schedule, Stage
 from recmm.seeding import seed_torch
 from tests.models.staged import Staged
@@ -72,7 +72,7 @@ def fitted(dataset: MultimodalDataset, **trainer: Any) -> tuple[Staged, Watch, p
     settings: Any = {"max_epochs": 2, "accelerator": "cpu", "logger": False}
     settings |= {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
     runner = pl.Trainer(**settings | trainer, callbacks=[watch], deterministic="warn")
-    runner.fit(model, Given(dataset))
+    runner.fit(model, InMemory(dataset))
     return model, watch, runner
 
 

@@ -16,8 +16,8 @@ from recmm.errors import ConfigError, EmptySplitError
 
 Candidates = Literal["all", "warm", "cold"]
 
-# What ranking one user holds at its peak, in float32 rows of n_items: the scores, up to two addends that a method sums
-# them from, and room for comparisons and lists.
+# Peak memory of ranking one user, in float32 rows of n_items: the scores, up to two addends from which a method sums
+# them, and room for comparisons and lists.
 _ROWS_PER_USER = 4
 
 
@@ -27,10 +27,10 @@ class EvaluationSettings:
 
     Attributes:
         candidates: ``"all"`` items; ``"warm"``, those with a training interaction; ``"cold"``, the others. Held-out
-            pairs whose item is no candidate are left out, and with them the users that have no other. Several sets, all
-            first, are ranked from the same scores; the metrics of the others are named after them.
-        mask_validation_at_test: whether a user's validation items are no candidates at test. MMRec, LATTICE, MMSSL and
-            I3-MRec leave them in.
+            pairs whose item is no candidate are left out, and so are users without any other held-out pair. Several
+            sets, "all" first, are ranked from the same scores; the metrics of the other sets carry the set's name.
+        mask_validation_at_test: True excludes a user's validation items from the candidates at test. MMRec, LATTICE,
+            MMSSL and I3-MRec do not exclude them.
         memory_mb: MiB that the scores of one chunk of users and what is computed from them may take.
 
     Raises:

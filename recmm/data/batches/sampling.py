@@ -45,8 +45,8 @@ class NegativeSampler:
 def static_negatives(catalog: Catalog, n_negatives: int, seed: int) -> torch.Tensor:
     """Negatives that stay the same over a whole run, for methods that attach something to samples (InvPref).
 
-    Drawn with replacement, from the run's seed alone. A user that has seen every item among which
-    ``catalog.negatives`` has them drawn has none; in their place stands the pair's own item.
+    Drawn with replacement, from the run's seed alone. A user whose history holds every item of ``catalog.negatives``
+    has no negative; the pair's own item is used instead.
 
     Returns:
         int64 [n_train, n_negatives], a row for each of ``catalog``'s training pairs.
@@ -63,9 +63,9 @@ def static_negatives(catalog: Catalog, n_negatives: int, seed: int) -> torch.Ten
 class PairBatches:
     """The training pairs of one epoch after another.
 
-    In a distributed run every process draws the same batches and takes its share of each. Where a batch has fewer
-    triples than there are processes, those without one take one of the others' with ``weight`` 0, so that all of them
-    do the same steps.
+    In a distributed run every process draws the same batches and takes its share of each. If a batch has fewer
+    triples than there are processes, those without a triple take one of another process with ``weight`` 0, so that all
+    processes make the same number of steps.
 
     Args:
         train: training interactions.
@@ -79,8 +79,8 @@ class PairBatches:
         static: int64 [n_train, n_negatives], negatives that stay the same in all epochs (``static_negatives``); then
             users that have seen every item take part as well.
         seed: the run's seed; what an epoch holds depends on (seed, epoch) alone.
-        epoch: tells the running epoch each time that an iteration begins.
-        process: whose share this is.
+        epoch: returns the running epoch; called each time that an iteration begins.
+        process: the process whose share of each batch this is.
 
     Raises:
         DataError: if negatives are wanted and no user has an item that it has not seen.
@@ -105,7 +105,7 @@ class PairBatches:
         self._sampler: NegativeSampler | None = None
         if n_negatives and static is None:
             self._sampler = NegativeSampler(train, negatives)
-            # a user that has seen everything has nothing to compare
+            # a user whose history holds every item has no negative
             self._rows = np.flatnonzero(self._sampler.n_negatives[train.users] > 0)
             self._users, self._items = train.users[self._rows], train.items[self._rows]
         if not len(self._users):

@@ -15,7 +15,7 @@ class Process(NamedTuple):
     world_size: int = 1
 
     def share(self, n: int) -> slice:
-        """This process's part of ``n`` things in a row; sizes differ by at most one, and some are 0 if n is small."""
+        """This process's part of ``n`` entries in a row; sizes differ by at most one, and some are 0 if n is small."""
         return slice(n * self.rank // self.world_size, n * (self.rank + 1) // self.world_size)
 
 

@@ -1,4 +1,4 @@
-"""The kinds of batches that travel through a run: training pairs, and users to be ranked for."""
+"""The kinds of batches: training pairs, and users whose items are ranked."""
 
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class FurtherRanking(NamedTuple):
 
 
 class RankingBatch(NamedTuple):
-    """Users whose whole catalogue is ranked in one go.
+    """Users for whom the whole catalogue is ranked at once.
 
     ``rows`` index into this batch (0..B-1), ``items`` into the catalogue.
 

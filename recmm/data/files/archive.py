@@ -1,4 +1,4 @@
-"""One file out of a .zip archive that nobody vouches for."""
+"""One file out of an untrusted .zip archive."""
 
 import shutil
 import stat

@@ -136,7 +136,7 @@ def check_matrix(values: np.ndarray, source: str) -> None:
 def visible_chunks(values: np.ndarray, visible: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks of consecutive rows of ``values`` [n, D] with their first row's number; rows not ``visible`` are zeros.
 
-    Rows that are not visible (bool [n]) are never read, so whatever they hold can reach nobody.
+    Rows that are not visible (bool [n]) are never read, so their values cannot leak into anything.
     """
     rows = max(1, CHUNK // values.shape[1])
     for start in range(0, len(values), rows):
@@ -148,9 +148,9 @@ def visible_chunks(values: np.ndarray, visible: np.ndarray) -> Iterator[tuple[in
 
 
 def release_pages(values: np.ndarray) -> None:
-    """Let go of what was read of a read-only memory map: the process does not grow to the size of the file.
+    """Release the pages that were read of a read-only memory map, so that memory does not grow to the file's size.
 
-    The values stay readable; the system reads them anew, from its cache as a rule. Other arrays are left alone.
+    The values stay readable: the system reads them again, usually from its cache. Nothing is done to other arrays.
     """
     mapped = getattr(values, "_mmap", None)  # NumPy keeps it in views, too
     if isinstance(values, np.memmap) and values.mode == "r" and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):

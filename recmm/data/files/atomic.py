@@ -40,7 +40,7 @@ def replace_atomically(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says against writing ``path`` into a sentence.
+    """Turn an OSError of writing ``path`` into a DataError.
 
     Raises:
         DataError: no permission, no space, a file where a folder is needed...

@@ -75,7 +75,7 @@ def fetch(
 
 
 def difference(path: Path, remote: RemoteFile) -> str:
-    """In what the file differs from the pinned one, in words; empty if in nothing. For an archive: of the archive."""
+    """How the file differs from the pinned one, in words; empty if it is the same. An archive is compared packed."""
     size = path.stat().st_size
     if remote.size not in (None, size):
         return f"has {size:,} bytes, pinned are {remote.size:,}"

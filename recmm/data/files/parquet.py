@@ -1,4 +1,4 @@
-"""Parquet files of unknown origin, tried by another process first: a damaged one can end the process that reads it."""
+"""Parquet files of unknown origin, read by another process first, because a damaged file can crash its reader."""
 
 import os
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from recmm.errors import ColumnError
 
-MEMORY, PER_BYTE = 2 << 30, 32  # bytes that the trial may take: so many, and so many for each byte of the file
-SECONDS, BYTES_PER_SECOND = 60, 1 << 20  # that it may take: so many, and as many as it needs at this speed
+MEMORY, PER_BYTE = 2 << 30, 32  # the trial may take MEMORY + PER_BYTE * size of the file, in bytes
+SECONDS, BYTES_PER_SECOND = 60, 1 << 20  # and SECONDS + size / BYTES_PER_SECOND
 TRIAL = """
 import contextlib, sys
 with contextlib.suppress(ImportError, OSError, ValueError):  # not there on Windows, or already lower

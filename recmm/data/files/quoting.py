@@ -1,4 +1,4 @@
-"""What a foreign file says, fit to stand in a message."""
+"""Text and values of a foreign file, made short and printable for a message."""
 
 import reprlib
 from typing import Any

@@ -16,11 +16,11 @@ from recmm.errors import ColumnError, DataError
 LONGEST = 1 << 20  # bytes of a line, up to a block more
 BLOCK = 1 << 18  # bytes read at a time
 GZIP = b"\x1f\x8b"
-FREE, EXPANSION = 1 << 22, 100  # bytes that a gzip stream may unpack to: so many, and so many for each of its own
+FREE, EXPANSION = 1 << 22, 100  # a gzip stream may unpack to FREE + EXPANSION * its size, in bytes
 
 
 def first_line(path: Path) -> str:
-    """The header of a table, without the mark that some programs put before it.
+    """The header of a table, without a byte order mark.
 
     Raises:
         ColumnError: not UTF-8, no lines, or lines that end otherwise.
@@ -95,7 +95,7 @@ def _blocks(path: Path, role: str) -> Iterator[bytes]:
             try:
                 while block := stream.read(BLOCK):
                     done += len(block)
-                    if done > most:  # a little file must not take all the memory
+                    if done > most:  # a small file must not fill the memory
                         raise DataError(
                             f"{path} unpacks to more than {EXPANSION} times its size, which no such data does. Is it "
                             "the right file? Unpack it yourself if it is."

@@ -1,6 +1,6 @@
 """One file over HTTP: continued where it was cut, and bounded in size, waiting, attempts and redirects.
 
-What was received is not trusted: whoever asks for it checks it (``recmm.data.files.fetch``).
+The content is not trusted: the caller verifies it (``recmm.data.files.fetch``).
 """
 
 import http.client
@@ -32,12 +32,12 @@ BROKEN = (TimeoutError, ConnectionError, http.client.IncompleteRead, ssl.SSLErro
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a source is waited for.
+    """How long to wait for a source.
 
     Attributes:
         timeout: seconds without a byte after which a connection is given up.
-        retries: further attempts after a connection that broke or stalled, or an answer such as 503. Where no
-            connection comes about, there is none: a machine without a network must not hang.
+        retries: further attempts after a connection that broke or stalled, or an answer such as 503. There is none if
+            no connection could be made, so that a machine without a network does not hang.
         pause: seconds before the first of them, twice as long before each further one.
     """
 
@@ -50,15 +50,15 @@ PATIENCE = Patience()
 
 
 class UnreachableError(DownloadError):
-    """No connection came about: other files of the same source would fare alike."""
+    """No connection could be made, so other files of the same source cannot be reached either."""
 
 
 class _Passing(DownloadError):
-    """A failure that another attempt may not meet."""
+    """A failure that may be gone at the next attempt."""
 
 
 def receive(url: str, part: Path, *, size: int | None, limit: int, patience: Patience) -> None:
-    """Make ``part`` the whole content of ``url``, going on from what it holds already; a progress bar on stderr.
+    """Make ``part`` the whole content of ``url``, continued from the bytes it holds already; a progress bar on stderr.
 
     What was received stays in ``part`` when the connection fails, for another call to go on with; a part that cannot
     be of this file is removed.
@@ -156,7 +156,7 @@ def _append(response: http.client.HTTPResponse, part: Path, have: int, size: int
         TimeRemainingColumn(),
     )
     part.parent.mkdir(parents=True, exist_ok=True)
-    # Unbuffered: what has come is in the file, whatever becomes of this process.
+    # Unbuffered: what was received is in the file even if this process is killed.
     with (
         Progress(*columns, console=Console(stderr=True)) as progress,
         part.open("ab" if start else "wb", buffering=0) as file,

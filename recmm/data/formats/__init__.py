@@ -1,9 +1,10 @@
-"""One reader per on-disk layout; each turns a folder into a MultimodalDataset through ``dataset.assemble``.
+"""One reader per on-disk layout; each turns a folder into a MultimodalDataset through ``assembly.assemble``.
 
 The readers of raw interactions, ``csv_table`` and ``amazon``, leave filters and split to whoever imports them.
 """
 
-from recmm.data.formats.canonical import read_canonical, write_canonical
+from recmm.data.formats.canonical import read_canonical
+from recmm.data.formats.canonical_writer import write_canonical
 from recmm.data.formats.json_splits import read_json
 from recmm.data.formats.matrices import read_matrices
 from recmm.data.formats.mmrec import read_mmrec

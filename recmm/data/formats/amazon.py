@@ -28,14 +28,14 @@ from recmm.errors import ColumnError, DataError, IdError
 TEXT = ("brand", "title", "description", "category")  # the order in which they are joined
 ASIN_FIRST = re.compile(rb"""\{\s*(['"])asin\1\s*:\s*(['"])([^'"\\]*)\2""")  # how every line of the 2014 files begins
 CHUNK = 50_000  # texts that are Python objects at a time
-REFUSED = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # of literals that are none
+REFUSED = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # by what is not a literal
 
 
 def read_reviews(path: Path) -> RawInteractions:
     """All reviews of a file, each an interaction with its time in seconds since 1970; ratings and texts are not read.
 
     Raises:
-        MissingFileError, DataError: as ``data.lines.lines``; a line that is no record.
+        MissingFileError, DataError: as ``text_lines.lines``; a line that is no record.
         ColumnError, IdError: a record without reviewerID, asin or unixReviewTime, or with an impossible one.
     """
     users: dict[str, int] = {}
@@ -73,10 +73,10 @@ def read_reviews(path: Path) -> RawInteractions:
 def read_texts(path: Path, items: pl.Series, *, without_description: bool = False) -> pl.Series:
     """The text of each of these ``items`` (raw labels, unique), or null: see ``assemble_text``.
 
-    Lines of other items are skipped without a look at what follows the ASIN. Of two lines of one item the first counts.
+    Lines of other items are not parsed beyond the ASIN. Of several lines of one item the first is used.
 
     Raises:
-        MissingFileError, DataError: as ``data.lines.lines``; a line that is no record; no line of any of the items.
+        MissingFileError, DataError: as ``text_lines.lines``; a line that is no record; no line of any of the items.
         ColumnError: a record without asin.
     """
     wanted = {asin: row for row, asin in enumerate(items)}

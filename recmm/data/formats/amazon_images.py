@@ -19,10 +19,10 @@ BLOCK = 256  # rows in memory at a time, 4 MiB
 def copy_image_rows(path: Path, items: pl.Series, target: RowFile) -> dict[str, int]:
     """Put the row of each of ``items`` (raw labels, row = dense id) into ``target``, joined by ASIN.
 
-    Rows of other items are passed over; of two rows of one item the first counts; one with NaN or Inf is no row.
+    Left out are rows of other items, all but the first row of an item, and rows with NaN or Inf.
 
     Returns:
-        What was passed over, in words -> how many rows.
+        Kind of rows left out -> how many.
 
     Raises:
         MissingFileError: there is no such file.

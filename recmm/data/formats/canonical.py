@@ -10,99 +10,36 @@ raw.parquet              may be absent, and no run reads it: item (raw label), t
                          names them), all text, null where unknown; row = dense id. What features can be made from.
 """
 
-import hashlib
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from recmm.data.catalog import NegativeItems
-from recmm.data.dataset import FORMAT_VERSION, SPLITS, MultimodalDataset, Split, SplitColumns, assemble
-from recmm.data.files.arrays import load_array, load_features, visible_chunks
-from recmm.data.files.atomic import atomic_folder
-from recmm.data.files.paths import require_file
+from recmm.data.assembly import SplitColumns
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
+from recmm.data.files.arrays import load_array
 from recmm.data.files.quoting import shown, shown_value
-from recmm.errors import ColumnError, DataError, DigestError, FeatureShapeError, IdError
+from recmm.data.formats.manifest import MANIFEST, feature_file, guessed_manifest, read_manifest, refuse_repeated, verify
+from recmm.data.formats.reading import (
+    Contents,
+    Finding,
+    Reading,
+    attempt,
+    is_there,
+    only_strictly,
+    read_features,
+    strictly,
+)
+from recmm.errors import ColumnError, DataError, FeatureShapeError, IdError
 
-FORMAT = "recmm canonical"
-MANIFEST = "manifest.json"
-RAW, RAW_COLUMNS = "raw.parquet", ("item", "text", "image", "audio")
-FILE_NAME = re.compile(r"\w[\w.-]{,99}")  # a modality names a file: no separators, not hidden
-MANIFEST_LIMIT = 1 << 24  # bytes
+INTERACTIONS, USERS, ITEMS, OBSERVED = "interactions.parquet", "users.parquet", "items.parquet", "observed.npy"
 # Beyond these a table is refused before it is unpacked. Interactions take more than a byte each, or a 30th of one where
 # everybody has everything; labels that are counted through, a third.
 FREE_ROWS, ROWS_PER_BYTE = 1_000_000, 32
 FREE_LETTERS, LETTERS_PER_BYTE = 1 << 24, 1024
 INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)  # that NumPy has, too
-KEYS = {
-    "format_version": int,
-    "name": str,
-    "split": dict,
-    "n_users": int,
-    "n_items": int,
-    "modalities": list,
-    "files": dict,
-}
-
-
-def write_canonical(dataset: MultimodalDataset, folder: Path) -> None:
-    """Write ``dataset`` as a new ``folder``, which appears whole or not at all; it reads back with the same digest.
-
-    Rows of features that are not observed are written as zeros.
-
-    Raises:
-        DataError: ``folder`` exists and is not empty; a modality whose name cannot be a file name.
-    """
-    with atomic_folder(Path(folder)) as new:
-        fill_canonical(dataset, new)
-
-
-def fill_canonical(dataset: MultimodalDataset, new: Path, *, raw: pl.DataFrame | None = None) -> None:
-    """Write all parts of ``dataset`` into the folder ``new``, which is to be moved to its place when it is whole.
-
-    A feature file that lies there already is not written again: it is the one that ``dataset`` was read from, with
-    zeros in the rows that are not observed. So a matrix that does not fit into memory is written once.
-
-    Args:
-        raw: the table ``raw.parquet``, see above; None if there is nothing to make features from.
-
-    Raises:
-        DataError: a modality whose name cannot be a file name.
-    """
-    for modality in dataset.modalities:
-        check_modality_name(modality, f"the dataset {dataset.name!r}")
-    _interaction_table(dataset).write_parquet(new / "interactions.parquet")
-    pl.DataFrame({"user": dataset.user_ids}, schema={"user": pl.String}).write_parquet(new / "users.parquet")
-    pl.DataFrame({"item": dataset.item_ids}, schema={"item": pl.String}).write_parquet(new / "items.parquet")
-    if raw is not None:
-        raw.write_parquet(new / RAW)
-    (new / "features").mkdir(exist_ok=True)
-    for modality, values, observed in dataset.features.columns():
-        if (new / feature_file(modality)).exists():
-            continue
-        copy = np.lib.format.open_memmap(new / feature_file(modality), "w+", values.dtype, values.shape)
-        for start, block in visible_chunks(values, observed):
-            copy[start : start + len(block)] = block
-        copy.flush()
-    np.save(new / "observed.npy", dataset.features.observed, allow_pickle=False)
-    files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
-    manifest = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "name": dataset.name,
-        "split": asdict(dataset.split),
-        "n_users": dataset.n_users,
-        "n_items": dataset.n_items,
-        "interactions": {part: len(pairs) for part, pairs in dataset.splits.items()},
-        "modalities": list(dataset.modalities),
-        "files": {file: {"bytes": (new / file).stat().st_size, "sha256": _sha256(new / file)} for file in files},
-    }
-    (new / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> MultimodalDataset:
@@ -117,66 +54,96 @@ def read_canonical(folder: Path, *, modalities: Sequence[str] | None = None) -> 
         DataError: a manifest that is damaged, lacks a key or has an impossible value there, is of another version, or
             has no such modality; a modality asked for twice.
         ColumnError: tables without the columns above.
-        Everything that ``arrays.load_features`` and ``dataset.assemble`` raise.
+        Everything that ``arrays.load_features`` and ``assembly.assemble`` raise.
     """
-    folder = Path(folder)
-    manifest = read_manifest(folder / MANIFEST)
+    return strictly(reading(Path(folder), modalities)).assembled()
+
+
+def reading(folder: Path, modalities: Sequence[str] | None = None) -> Reading[Contents]:
+    """The parts of a canonical folder, see ``read_canonical``; without a usable manifest, what its files say."""
+    stated = yield from attempt(MANIFEST, "manifest", read_manifest, folder / MANIFEST)
+    manifest = stated or guessed_manifest(folder)
     has = manifest["modalities"]
     chosen = has if modalities is None else list(modalities)
-    if unknown := [modality for modality in chosen if modality not in has]:
-        raise DataError(f"{folder} has no modality {unknown[0]!r}. It has: {', '.join(has) or 'none'}.")
-    _refuse_repeated(chosen, "dataset.modalities")
-    tables = ("interactions.parquet", "users.parquet", "items.parquet")
-    for file in (*tables, "observed.npy", *map(feature_file, chosen)):
-        verify(folder, file, manifest)
-    interactions, users, items = (folder / table for table in tables)
-    observed = load_array(folder / "observed.npy", "which entries the data has")
-    if observed.shape != (manifest["n_items"], len(has)):
-        raise FeatureShapeError(
-            f"{folder / 'observed.npy'} has shape {observed.shape}; expected {(manifest['n_items'], len(has))}: one "
-            "row per item, one column per modality of the manifest."
-        )
-    columns = _splits(interactions)
-    return assemble(
+    yield from only_strictly(MANIFEST, _check_choice, chosen, has, folder)
+    contents = Contents(
         name=manifest["name"],
+        source=str(folder),
         split=Split(**manifest["split"]),
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
         n_users=manifest["n_users"],
         n_items=manifest["n_items"],
-        features={m: load_features(folder / feature_file(m), f"the features of {m!r}") for m in chosen},
-        feature_sources={m: str(folder / feature_file(m)) for m in chosen},
-        observed=np.array(observed[:, [has.index(m) for m in chosen]]),
-        user_ids=label_column(users, "user", manifest["n_users"]),
-        item_ids=label_column(items, "item", manifest["n_items"]),
+        origins={"users": USERS, "items": ITEMS} | dict.fromkeys(SPLITS, INTERACTIONS),
     )
+    there = []
+    for file in (INTERACTIONS, USERS, ITEMS, OBSERVED, *map(feature_file, chosen)):
+        if (yield from is_there(folder, file, f"a part of the canonical folder {folder.name}")):
+            there.append(file)
+    if stated or manifest["files"]:
+        for file in there:
+            yield from verify(folder, file, manifest)
+    if INTERACTIONS in there:
+        contents.splits |= yield from _splits(folder / INTERACTIONS, manifest.get("interactions"))
+    if USERS in there:
+        contents.user_ids = yield from _labels(folder / USERS, "user", contents.n_users)
+    if ITEMS in there:
+        contents.item_ids = yield from _labels(folder / ITEMS, "item", contents.n_items)
+    contents.n_users = contents.n_users or len(contents.user_ids or ())
+    contents.n_items = contents.n_items or len(contents.item_ids or ())
+    yield from read_features(contents, folder, {m: feature_file(m) for m in chosen if feature_file(m) in there})
+    if OBSERVED in there:
+        yield from _read_observed(contents, folder / OBSERVED, has, chosen)
+    return contents
 
 
-def _interaction_table(dataset: MultimodalDataset) -> pl.DataFrame:
-    parts = []
-    for part, pairs in dataset.splits.items():
-        columns: dict[str, Any] = {"user": pairs.users, "item": pairs.items, "split": [part] * len(pairs)}
-        columns |= {} if pairs.timestamps is None else {"timestamp": pairs.timestamps}
-        columns |= {} if pairs.weights is None else {"weight": pairs.weights}
-        parts.append(pl.DataFrame(columns))
-    return pl.concat(parts, how="diagonal_relaxed")  # a split without timestamps or weights holds nulls
+def _check_choice(chosen: Sequence[str], has: Sequence[str], folder: Path) -> None:
+    if unknown := [modality for modality in chosen if modality not in has]:
+        raise DataError(f"{folder} has no modality {unknown[0]!r}. It has: {', '.join(has) or 'none'}.")
+    refuse_repeated(chosen, "dataset.modalities")
 
 
-def _splits(path: Path) -> dict[str, SplitColumns]:
-    table = read_parquet(path)
-    check_columns(table, INTERACTION_COLUMNS, path)
+def _splits(path: Path, stated: Any) -> Reading[dict[str, SplitColumns]]:
+    """The rows that can be read, whatever the others hold; ``stated`` are the manifest's numbers of rows."""
+    file = path.name
+    table = yield from attempt(file, "unreadable_file", read_parquet, path)
+    if table is None:
+        return {}
+    yield from attempt(file, None, check_columns, table, INTERACTION_COLUMNS, path)
+    if not set(INTERACTION_COLUMNS) <= set(table.columns):
+        return {}
+    wrong = [column for column, fits in INTERACTION_COLUMNS.items() if not fits(table.schema[column])]
+    kinds = {"user": pl.Int64, "item": pl.Int64, "split": pl.String}
+    table = table.with_columns(pl.col(column).cast(kinds[column], strict=False) for column in wrong)
+    counts = dict(table["split"].value_counts().iter_rows())
+    yield from _compare_counts(counts, stated)
     if nulls := sum(table.select("user", "item").null_count().row(0)):
-        raise IdError(f"{path}: {nulls} entries of the columns 'user' and 'item' are empty; expected integers from 0.")
-    if strange := sorted(set(table["split"].unique().fill_null("").to_list()) - set(SPLITS)):
-        raise ColumnError(f"{path}: column 'split' holds {shown_value(strange[:5])}; expected {', '.join(SPLITS)}.")
+        empty = table.select(pl.any_horizontal(pl.col("user", "item").is_null())).to_series()
+        told = f"{nulls} entries of the columns 'user' and 'item' are empty; expected integers from 0."
+        message = f"{empty.sum():,} rows hold no integer as user or item, the first is row {empty.arg_max()} (from 0)."
+        yield Finding(file, IdError(f"{path}: {told}"), "bad_ids", message)
+    if unknown := sorted({name or "" for name in counts} - set(SPLITS)):
+        strange = table["split"].filter(~table["split"].is_in(SPLITS).fill_null(False))
+        told = f"column 'split' holds {shown_value(unknown[:5])}; expected {', '.join(SPLITS)}."
+        message = f"{len(strange):,} rows belong to no split, the first says {shown_value(strange[0])}; expected "
+        yield Finding(file, ColumnError(f"{path}: {told}"), "unknown_split", f"{message}{', '.join(SPLITS)}.")
+    yield from only_strictly(file, _check_numbers, table, path)
+    return split_columns(table.filter(~empty) if nulls else table, file)
+
+
+def _compare_counts(counts: Mapping[str, int], stated: Any) -> Reading[None]:
+    if not isinstance(stated, dict):
+        return
+    if wrong := [part for part in SPLITS if stated.get(part) != counts.get(part, 0)]:
+        told = "; ".join(f"{part}: manifest {stated.get(part)}, table {counts.get(part, 0):,}" for part in wrong)
+        yield Finding(MANIFEST, None, "wrong_counts", f"The numbers of interactions differ ({told}).")
+
+
+def _check_numbers(table: pl.DataFrame, path: Path) -> None:
     for column in ("timestamp", "weight"):
         if column in table.schema and table.schema[column] not in (*INTEGERS, pl.Float32, pl.Float64, pl.Null):
             raise ColumnError(f"{path}: column {column!r} is of type {shown(table.schema[column])}; expected numbers.")
-    return split_columns(table, path)
 
 
-def split_columns(table: pl.DataFrame, path: Path) -> dict[str, SplitColumns]:
+def split_columns(table: pl.DataFrame, source: str) -> dict[str, SplitColumns]:
     """The rows of each split; a column of timestamps or weights that holds nothing in a split is none there."""
     columns = {}
     for part in SPLITS:
@@ -188,18 +155,25 @@ def split_columns(table: pl.DataFrame, path: Path) -> dict[str, SplitColumns]:
             for column in ("timestamp", "weight")
         }
         columns[part] = SplitColumns(
-            rows["user"].to_numpy(), rows["item"].to_numpy(), extra["timestamp"], extra["weight"], source=str(path)
+            rows["user"].to_numpy(), rows["item"].to_numpy(), extra["timestamp"], extra["weight"], source
         )
     return columns
 
 
-def label_column(path: Path, column: str, size: int | None = None) -> list[str]:
-    """dense id -> raw label.
+def _labels(path: Path, column: str, size: int) -> Reading[list[str] | None]:
+    """dense id -> raw label of ``size`` ids; None where the file cannot be used."""
+    labels = yield from attempt(path.name, "bad_labels", label_column, path, column)
+    if labels is None:
+        return None
+    yield from only_strictly(path.name, _check_labels, labels, size, path)
+    return labels.to_list()
 
-    Args:
-        size: how many ids there are, each of which needs another label; None: not asked here.
+
+def label_column(path: Path, column: str) -> pl.Series:
+    """The raw labels.
+
     Raises:
-        ColumnError, IdError, DataError: no such column; empty, too few or repeated labels; absurdly much text.
+        ColumnError, IdError, DataError: no such column; an empty label; absurdly much text.
     """
     table = read_parquet(path)
     check_columns(table, {column: _is_text}, path)
@@ -210,12 +184,29 @@ def label_column(path: Path, column: str, size: int | None = None) -> list[str]:
         )
     if labels.str.len_bytes().sum() > FREE_LETTERS + LETTERS_PER_BYTE * path.stat().st_size:
         raise DataError(f"{path} unpacks to far more text than its {path.stat().st_size:,} bytes can mean: refused.")
-    if size is not None and not labels.n_unique() == len(labels) == size:
+    return labels
+
+
+def _check_labels(labels: pl.Series, size: int, path: Path) -> None:
+    if not labels.n_unique() == len(labels) == size:
         raise IdError(
-            f"{path} has {len(labels)} {column} labels for {shown(size)} {column} ids, {labels.n_unique()} of them "
-            "different; expected another label for each id."
+            f"{path} has {len(labels)} {labels.name} labels for {shown(size)} {labels.name} ids, {labels.n_unique()} "
+            "of them different; expected another label for each id."
         )
-    return labels.to_list()
+
+
+def _read_observed(contents: Contents, path: Path, has: Sequence[str], chosen: Sequence[str]) -> Reading[None]:
+    observed = yield from attempt(path.name, None, load_array, path, "which entries the data has")
+    if observed is None:
+        return
+    shape, per = (contents.n_items, len(has)), "one row per item, one column per modality of the manifest."
+    if observed.dtype == bool and observed.shape == shape:
+        contents.observed = {m: np.array(observed[:, has.index(m)]) for m in chosen if m in has}
+        return
+    told = message = f"{path} is {observed.dtype} of shape {observed.shape}; expected bool of shape {shape}: {per}"
+    if observed.shape != shape:
+        told = f"{path} has shape {observed.shape}; expected {shape}: {per}"
+    yield Finding(path.name, FeatureShapeError(told), "observed_shape", message)
 
 
 def _is_id(kind: pl.DataType) -> bool:
@@ -250,93 +241,3 @@ def check_columns(table: pl.DataFrame, types: Mapping[str, Callable[[pl.DataType
             f"{path} has the columns {found}; expected {', '.join(types)} with ids as integers and the rest as text "
             f"(wrong or absent: {', '.join(wrong)})."
         )
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest, with its version and the types of its keys checked.
-
-    Raises:
-        MissingFileError, DataError: as ``read_canonical``.
-    """
-    try:
-        if require_file(path, "the manifest of a canonical folder").stat().st_size > MANIFEST_LIMIT:
-            raise DataError(f"{path} is larger than {MANIFEST_LIMIT:,} bytes; expected a manifest that recmm wrote.")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not readable JSON ({shown(error)}). Write the folder again.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(f'{path} does not say "format": "{FORMAT}"; expected a manifest that recmm wrote.')
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise DataError(
-            f"{path} has format_version {shown_value(manifest.get('format_version'))}, this recmm reads "
-            f"{FORMAT_VERSION}. Use the release that wrote the folder."
-        )
-    for key, kind in KEYS.items():
-        if type(manifest.get(key)) is not kind:  # True is an int, too
-            raise DataError(
-                f"{path}: key {key!r} is {shown_value(manifest.get(key))}; expected a value of type {kind.__name__}."
-            )
-    for key in ("n_users", "n_items"):
-        if manifest[key] < 1:
-            raise DataError(
-                f"{path}: key {key!r} is {shown_value(manifest[key])}; expected at least 1. Write the folder again."
-            )
-    split = {"negatives": "all"} | manifest["split"]
-    if sorted(split) != ["name", "negatives", "recipe"] or not all(isinstance(text, str) for text in split.values()):
-        found = shown_value(manifest["split"])
-        raise DataError(f"{path}: key 'split' is {found}; expected text under 'name' and 'recipe'.")
-    if split["negatives"] not in get_args(NegativeItems):
-        raise DataError(
-            f"{path}: key 'split.negatives' is {shown_value(split['negatives'])}; expected 'all' or 'warm'."
-        )
-    for text in (manifest["name"], *split.values()):
-        if text.encode(errors="replace").decode() != text:
-            raise DataError(f"{path}: {shown_value(text)} is no valid text. Write the folder again.")
-    for modality in manifest["modalities"]:
-        check_modality_name(modality, str(path))
-    _refuse_repeated(manifest["modalities"], f"{path}: key 'modalities'")
-    return manifest
-
-
-def verify(folder: Path, file: str, manifest: dict[str, Any]) -> None:
-    """Compare one file with its entry in the manifest.
-
-    Raises:
-        MissingFileError, DigestError
-    """
-    path = require_file(folder / file, f"a part of the canonical folder {folder.name}")
-    stated = manifest["files"].get(file)
-    found = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-    if stated != found:
-        raise DigestError(
-            f"{path} is not the file that was written: it has {found}, the manifest says {shown_value(stated)}. "
-            "Copy the folder again or write it again with write_canonical."
-        )
-
-
-def check_modality_name(modality: Any, source: str) -> None:
-    """Refuse a modality whose name cannot be that of a file.
-
-    Raises:
-        DataError: naming the ``source`` of the name.
-    """
-    if not isinstance(modality, str) or not FILE_NAME.fullmatch(modality):
-        raise DataError(
-            f"{source}: the modality {shown_value(modality)} cannot name a file; expected up to 100 letters, digits, "
-            "'_', '-', '.'."
-        )
-
-
-def _refuse_repeated(modalities: Sequence[str], source: str) -> None:
-    if len(set(modalities)) != len(modalities):
-        raise DataError(f"{source} names a modality twice: {shown(', '.join(modalities))}; expected each once.")
-
-
-def feature_file(modality: str) -> str:
-    """Where a modality's features lie, relative to the canonical folder."""
-    return f"features/{modality}.npy"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,7 +9,7 @@ import polars as pl
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown_value
 from recmm.data.formats import tables
-from recmm.data.formats.canonical import RAW_COLUMNS
+from recmm.data.formats.manifest import RAW_COLUMNS
 from recmm.data.raw import RawInteractions
 from recmm.errors import ColumnError, IdError
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
-from recmm.data.files.arrays import load_features
+from recmm.data.assembly import SplitColumns
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown_value
-from recmm.data.formats.mmrec import catalogue_size
+from recmm.data.formats.mmrec import count_ids
+from recmm.data.formats.reading import Contents, Reading, read_features, strictly
 from recmm.errors import DataError, IdError
 
 FILES = {"train": "train.json", "val": "val.json", "test": "test.json"}
@@ -34,27 +35,19 @@ def read_json(
         DataError: not JSON, not such a dictionary, a user named twice.
         IdError: ids that are not whole numbers from 0.
         FeatureShapeError, FeatureFileError: as in ``arrays.load_features``; fewer rows than items.
-        Everything else that ``dataset.assemble`` raises.
+        Everything else that ``assembly.assemble`` raises.
     """
-    folder = Path(folder)
-    columns = {part: _pairs(folder / splits[part], part) for part in SPLITS}
-    arrays = {m: load_features(folder / file, f"the features of {m!r}") for m, file in features.items()}
-    rows = {str(folder / features[m]): len(array) for m, array in arrays.items()}
-    n_users, named = (
-        1 + max(int(ids.max(initial=-1)) for ids in (getattr(part, kind) for part in columns.values()))
-        for kind in ("users", "items")
-    )
-    return assemble(
-        name=name,
-        split=split,
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
-        n_users=n_users,
-        n_items=catalogue_size(named, rows, folder),
-        features=arrays,
-        feature_sources={m: str(folder / file) for m, file in features.items()},
-    )
+    return strictly(_reading(Path(folder), name, split, features, splits)).assembled()
+
+
+def _reading(
+    folder: Path, name: str, split: Split, features: Mapping[str, str], splits: Mapping[str, str]
+) -> Reading[Contents]:
+    contents = Contents(name, str(folder), split, origins=dict(splits))
+    contents.splits = {part: _pairs(folder / splits[part], part) for part in SPLITS}
+    yield from read_features(contents, folder, features)
+    yield from count_ids(contents, folder)
+    return contents
 
 
 def _pairs(path: Path, part: str) -> SplitColumns:
@@ -74,7 +67,7 @@ def _pairs(path: Path, part: str) -> SplitColumns:
         users.append(np.full(len(values), _id(key, f"{path}: user")))
         items.append(np.array([_id(value, f"{path}, user {key}: item") for value in values], np.int64))
     nothing = [np.empty(0, np.int64)]
-    return SplitColumns(np.concatenate(users or nothing), np.concatenate(items or nothing), source=str(path))
+    return SplitColumns(np.concatenate(users or nothing), np.concatenate(items or nothing))
 
 
 def _id(value: Any, what: str) -> int:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import coo_matrix
 
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
-from recmm.data.files.arrays import load_features
+from recmm.data.assembly import SplitColumns
+from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.files.pickles import load_sparse
+from recmm.data.formats.reading import Contents, Reading, attempt, is_there, read_features, strictly
 from recmm.errors import IdError
 
 FILES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}
@@ -30,26 +31,30 @@ def read_matrices(
         UnsafePickleError, DataError: a pickle that is refused or holds no sparse matrix (``pickles.load_sparse``).
         IdError: matrices of different shapes, or indices outside them.
         FeatureFileError: an .npy file that is truncated, of object dtype, or none (``arrays.load_features``).
-        Everything that ``dataset.assemble`` raises.
+        Everything that ``assembly.assemble`` raises.
     """
-    folder = Path(folder)
-    matrices = {part: load_sparse(folder / splits[part], f"the matrix of split {part!r}") for part in SPLITS}
-    n_users, n_items = shape = matrices["train"].shape
-    columns = {}
-    for part, matrix in matrices.items():
-        check_shape(matrix, shape, str(folder / splits[part]), splits["train"])
-        columns[part] = split_columns(matrix, str(folder / splits[part]))
-    return assemble(
-        name=name,
-        split=split,
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
-        n_users=n_users,
-        n_items=n_items,
-        features={m: load_features(folder / file, f"the features of {m!r}") for m, file in features.items()},
-        feature_sources={m: str(folder / file) for m, file in features.items()},
-    )
+    return strictly(reading(Path(folder), name=name, split=split, features=features, splits=splits)).assembled()
+
+
+def reading(
+    folder: Path, *, name: str, split: Split, features: Mapping[str, str], splits: Mapping[str, str] = FILES
+) -> Reading[Contents]:
+    """The parts of a folder of pickled matrices, see ``read_matrices``."""
+    contents = Contents(name, str(folder), split, origins=dict(splits))
+    shape = None
+    for part, file in splits.items():
+        if not (yield from is_there(folder, file, role := f"the matrix of split {part!r}")):
+            continue
+        matrix = yield from attempt(file, None, load_sparse, folder / file, role)
+        if matrix is None:
+            continue
+        if shape is None:
+            shape, first = matrix.shape, file
+        yield from attempt(file, "id_range", check_shape, matrix, shape, str(folder / file), first)
+        contents.splits[part] = split_columns(matrix, file)
+    contents.n_users, contents.n_items = shape or (0, 0)
+    yield from read_features(contents, folder, features)
+    return contents
 
 
 def check_shape(matrix: coo_matrix, shape: tuple[int, int], source: str, first: str) -> None:

@@ -1,22 +1,21 @@
 """The layout `mmrec`: one tab-separated `.inter` table of interactions and splits, and one .npy file per modality."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
-from recmm.data.files.arrays import load_features
+from recmm.data.assembly import SplitColumns
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown
 from recmm.data.files.text_lines import first_line
+from recmm.data.formats.reading import Contents, Finding, Reading, attempt, is_there, read_features, strictly
 from recmm.errors import ColumnError, FeatureShapeError, IdError
 
-log = logging.getLogger(__name__)
-
 USER, ITEM, LABEL, TIME = "userID", "itemID", "x_label", "timestamp"
+MAPPING = "the mapping from raw to dense ids"
 LINE = "line\tnumber"  # column with a row's place in the file; no header can hold this name, for it is cut at tabs
 SEPARATORS = {",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
 
@@ -28,7 +27,7 @@ def read_mmrec(
     split: Split,
     interactions: str,
     features: Mapping[str, str],
-    labels: tuple[str, str] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> MultimodalDataset:
     """Read a folder as MMRec keeps it.
 
@@ -46,46 +45,71 @@ def read_mmrec(
         ColumnError: another separator, missing or repeated columns, a label other than 0, 1, 2, unreadable lines.
         IdError: ids that are not integers or negative; mapping files that do not name every id once.
         FeatureShapeError, FeatureFileError: as in ``arrays.load_features``; fewer rows than items.
-        Everything else that ``dataset.assemble`` raises.
+        Everything else that ``assembly.assemble`` raises.
     """
-    folder = Path(folder)
-    path = folder / interactions
-    table = read_table(path, "the table of interactions", (USER, ITEM, LABEL), optional=(TIME,))
-    users, items = (integers(table, column, path, IdError) for column in (USER, ITEM))
-    parts = integers(table, LABEL, path, ColumnError)
-    if strange := sorted(set(np.unique(parts).tolist()) - {0, 1, 2}):
-        raise ColumnError(
-            f"{path}: column {LABEL!r} holds {strange[:5]}; expected 0 (train), 1 (validation) or 2 (test)."
-        )
-    times = numbers(table, TIME, path) if TIME in table.columns else None
-    arrays = {m: load_features(folder / file, f"the features of {m!r}") for m, file in features.items()}
-    n_users = int(users.max(initial=-1)) + 1
-    n_items = catalogue_size(
-        int(items.max(initial=-1)) + 1, {str(folder / features[m]): len(a) for m, a in arrays.items()}, path
+    made = reading(Path(folder), name=name, split=split, interactions=interactions, features=features, labels=labels)
+    return strictly(made).assembled()
+
+
+def reading(
+    folder: Path,
+    *,
+    name: str,
+    split: Split,
+    interactions: str,
+    features: Mapping[str, str],
+    labels: Sequence[str] | None = None,
+) -> Reading[Contents]:
+    """The parts of a folder as MMRec keeps it, see ``read_mmrec``."""
+    contents = Contents(name, str(folder), split, origins=dict.fromkeys(SPLITS, interactions))
+    if (yield from is_there(folder, interactions, "the table of interactions")):
+        contents.splits |= yield from _splits(folder / interactions, interactions)
+    yield from read_features(contents, folder, features)
+    yield from count_ids(contents, folder / interactions)
+    if labels is not None:
+        contents.user_ids = yield from _labels(contents, folder, "users", labels[0])
+        contents.item_ids = yield from _labels(contents, folder, "items", labels[1])
+    return contents
+
+
+def _splits(path: Path, file: str) -> Reading[dict[str, SplitColumns]]:
+    """The rows that can be read, whatever the others hold."""
+    table = yield from attempt(
+        file, None, read_table, path, "the table of interactions", (USER, ITEM, LABEL), optional=(TIME,)
     )
+    if table is None:
+        return {}
     columns = {
-        part: SplitColumns(
-            users[parts == number],
-            items[parts == number],
-            None if times is None else times[parts == number],
-            None,
-            str(path),
-        )
-        for number, part in enumerate(SPLITS)
+        USER: (yield from integers(table, USER, path, file, IdError, "bad_ids")),
+        ITEM: (yield from integers(table, ITEM, path, file, IdError, "bad_ids")),
+        LABEL: (yield from integers(table, LABEL, path, file, ColumnError, "unknown_split")),
     }
-    return assemble(
-        name=name,
-        split=split,
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
-        n_users=n_users,
-        n_items=n_items,
-        features=arrays,
-        feature_sources={m: str(folder / file) for m, file in features.items()},
-        user_ids=read_labels(folder / labels[0], USER, n_users) if labels else None,
-        item_ids=read_labels(folder / labels[1], ITEM, n_items) if labels else None,
-    )
+    if TIME in table.columns:
+        columns[TIME] = yield from _numbers(table, TIME, path, file)
+    kept = pl.DataFrame(columns).drop_nulls([USER, ITEM, LABEL])
+    strange = kept[LABEL].filter(~kept[LABEL].is_in(range(len(SPLITS))))
+    if len(strange):
+        told = f"holds {sorted(set(strange.to_list()))[:5]}; expected 0 (train), 1 (validation) or 2 (test)."
+        message = (
+            f"{len(strange):,} rows have another {LABEL} than 0 (train), 1 (validation) or 2 (test), the first has "
+            f"{strange[0]}."
+        )
+        yield Finding(file, ColumnError(f"{path}: column {LABEL!r} {told}"), "unknown_split", message)
+    splits = {}
+    for number, part in enumerate(SPLITS):
+        rows = kept.filter(pl.col(LABEL) == number)
+        timed = TIME in columns and not rows[TIME].null_count()
+        times = rows[TIME].to_numpy() if timed else None
+        splits[part] = SplitColumns(rows[USER].to_numpy(), rows[ITEM].to_numpy(), times, None, file)
+    return splits
+
+
+def _labels(contents: Contents, folder: Path, kind: str, file: str) -> Reading[list[str] | None]:
+    contents.origins[kind] = file
+    if not (yield from is_there(folder, file, MAPPING)):
+        return None
+    column, size = (USER, contents.n_users) if kind == "users" else (ITEM, contents.n_items)
+    return (yield from attempt(file, "bad_labels", read_labels, folder / file, column, size))
 
 
 def read_table(path: Path, role: str, required: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> pl.DataFrame:
@@ -124,55 +148,65 @@ def read_table(path: Path, role: str, required: tuple[str, ...], *, optional: tu
     return table.with_row_index(LINE, offset=2).filter(filled)
 
 
-def integers(table: pl.DataFrame, column: str, path: Path, error: type[ColumnError] | type[IdError]) -> np.ndarray:
-    """int64 [n]; ``error`` with the first line that holds no integer."""
+def integers(
+    table: pl.DataFrame, column: str, path: Path, file: str, error: type[ColumnError] | type[IdError], code: str
+) -> Reading[pl.Series]:
+    """int64 [n], null where there is no integer, which is a finding with the first such line."""
     numbers = table[column].cast(pl.Int64, strict=False)
     if numbers.null_count():
         first = table.row(int(numbers.is_null().arg_max() or 0), named=True)
-        raise error(
+        told = (
             f"{path}: {numbers.null_count()} entries of column {column!r} are not integers, the first is "
             f"{shown(first[column] or '')!r} in line {first[LINE]}; expected whole numbers such as 0 or 17."
         )
-    return numbers.to_numpy()
+        yield Finding(file, error(told), code)
+    return numbers
 
 
-def numbers(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
-    """int64 [n] where all are whole numbers, else float64 [n]."""
+def _numbers(table: pl.DataFrame, column: str, path: Path, file: str) -> Reading[pl.Series]:
+    """int64 [n] where all are whole numbers, else float64 [n], null where there is no number, which is a finding."""
     for kind in (pl.Int64, pl.Float64):
         numbers = table[column].cast(kind, strict=False)
         if not numbers.null_count():
-            return numbers.to_numpy()
-    raise ColumnError(
-        f"{path}: {numbers.null_count()} entries of column {column!r} are not numbers; correct or drop it."
-    )
+            return numbers
+    told = f"{path}: {numbers.null_count()} entries of column {column!r} are not numbers; correct or drop it."
+    yield Finding(file, ColumnError(told), "bad_numbers")
+    return numbers
 
 
-def catalogue_size(named: int, rows: Mapping[str, int], path: Path) -> int:
-    """The number of items, from the largest item id plus one and the rows of each feature file.
+def count_ids(contents: Contents, path: Path) -> Reading[None]:
+    """Set the numbers of users and items, the largest ids plus one; feature files with more rows enlarge the items.
 
-    Raises:
-        FeatureShapeError: fewer rows than items, or files with different numbers of rows.
+    Fewer rows than items, or files with different numbers of rows, are findings (FeatureShapeError).
+
+    Args:
+        path: what names the ids, for messages.
     """
+    columns = contents.splits.values()
+    contents.n_users = 1 + max(int(part.users.max(initial=-1)) for part in columns)
+    named = 1 + max(int(part.items.max(initial=-1)) for part in columns)
+    rows = {
+        str(Path(contents.source) / contents.origins[name]): len(values) for name, values in contents.features.items()
+    }
     for file, count in rows.items():
         if count < named or count != next(iter(rows.values())):
             other = f"{path} names {named:,} items" if count < named else f"{next(iter(rows))} has another number"
-            raise FeatureShapeError(
+            told = (
                 f"{file} has {count:,} rows, but {other}; expected one row per item in every feature file, in the "
                 "order of the item ids."
             )
-    n_items = max([named, *rows.values()])
-    if n_items > named:
-        log.warning(
-            "%s names items up to %d; the last %d feature rows have no interaction.", path, named - 1, n_items - named
-        )
-    return n_items
+            yield Finding(file, FeatureShapeError(told), listed=False)
+    contents.n_items = max([named, *rows.values()])
+    if contents.n_items > named:
+        more = f"the last {contents.n_items - named} feature rows have no interaction"
+        yield Finding(str(path), None, message=f"{path} names items up to {named - 1}; {more}.", listed=False)
 
 
 def read_labels(path: Path, column: str, size: int) -> list[str]:
     """dense id -> raw label, from the column beside ``column``; raises MissingFileError, ColumnError, IdError."""
-    table = read_table(path, "the mapping from raw to dense ids", (column,))
+    table = read_table(path, MAPPING, (column,))
     label = next(name for name in table.columns if name not in (LINE, column))
-    ids = integers(table, column, path, IdError)
+    ids = strictly(integers(table, column, path, path.name, IdError, "bad_labels")).to_numpy()
     if len(ids) != size or not np.array_equal(np.sort(ids), np.arange(size)):
         raise IdError(
             f"{path} maps {len(ids):,} ids; expected each id from 0 to {size - 1:,} once in column {column!r}."

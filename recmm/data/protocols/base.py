@@ -1,4 +1,4 @@
-"""What every protocol shares: all pairs of a catalogue in one table, divided anew and assembled again."""
+"""Base of the split protocols: all pairs of a catalogue in one table, divided again and assembled again."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.errors import EmptySplitError
 
 log = logging.getLogger(__name__)
@@ -46,10 +47,10 @@ class AllPairs:
 
 
 class SplitProtocol(ABC):
-    """Divides all pairs of a catalogue anew; a subclass is a frozen dataclass whose fields are its configuration.
+    """Divides all pairs of a catalogue again; a subclass is a frozen dataclass whose fields are its configuration.
 
-    Users and items keep their ids, and nobody is dropped. The name of the new split enters the data's digest and every
-    table, its recipe the record.
+    Users and items keep their ids, and none is dropped. The name of the new split enters the data's digest and every
+    table; its recipe enters the record.
     """
 
     @abstractmethod
@@ -75,13 +76,10 @@ class SplitProtocol(ABC):
                 f"{dataset.name} has no interaction in {empty} of the split {split.name} ({split.recipe}): change the "
                 "values of dataset.protocol, or take another split=."
             )
-        train, val, test = (pairs.where(parts == number) for number in range(len(SPLITS)))
         made = assemble(
             name=dataset.name,
             split=split,
-            train=train,
-            val=val,
-            test=test,
+            splits={part: pairs.where(parts == number) for number, part in enumerate(SPLITS)},
             n_users=dataset.n_users,
             n_items=dataset.n_items,
             features=dataset.features.values,
@@ -99,7 +97,7 @@ def _joined(columns: list[np.ndarray | None], order: np.ndarray) -> np.ndarray |
 
 
 def _notes(old: MultimodalDataset, made: MultimodalDataset) -> dict[str, int | str]:
-    """What was noted of the data, and what the split made of it; said aloud, too."""
+    """The notes of the data and of the new split, which are also logged."""
     without, cold = ((data.notes["users_without_history"], data.notes["cold_items"]) for data in (old, made))
     log.info(
         "%s, split %s: %d training, %d validation and %d test pairs (%d, %d, %d in the split %s); %d of %d users have "

@@ -12,12 +12,12 @@ from recmm.seeding import stream
 
 @dataclass(frozen=True)
 class ItemColdStart(SplitProtocol):
-    """A share of the items is new: of one half of them all pairs are held out for validation, of the other for test.
+    """A share of the items is new: all pairs of one half of them are validation, those of the other half are test.
 
-    Items that have no training interaction already are the first to count, the others are drawn uniformly. Pairs of
-    all other items stay where they were, so that a ranking of all items (``eval.candidates=all``) judges both kinds
-    and ``cold`` the new ones alone. A user whose whole history is held out stays, and is counted. With one seed, the
-    new items of a smaller share are among those of a larger one. Training never draws a new item as a negative.
+    Items that already have no training interaction count as new first; the rest are drawn uniformly. Pairs of all
+    other items stay in their part, so ``eval.candidates=all`` ranks both kinds of items and ``cold`` the new ones
+    alone. A user whose whole history is held out is kept and counted. With the same seed, the new items of a smaller
+    share are a subset of those of a larger one. Training never draws a new item as a negative.
 
     Attributes:
         share: of all items, in (0, 1).

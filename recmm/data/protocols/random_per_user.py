@@ -1,4 +1,4 @@
-"""Held out at random, user by user: the split of most papers, with a seed that says which."""
+"""A random split per user, as in most papers, with a seed of its own."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from recmm.errors import ConfigError
 
 @dataclass(frozen=True)
 class RandomPerUser(SplitProtocol):
-    """All pairs are divided again as ``recmm.data.splitting.random_per_user`` says, whatever split they came in.
+    """All pairs are divided again by ``recmm.data.splitting.random_per_user``, whatever split the data comes with.
 
     Attributes:
         seed: of the draw; never the run's seed, so that all run seeds see the same split.

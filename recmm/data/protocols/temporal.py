@@ -1,4 +1,4 @@
-"""Held out by time: each user's last pairs, or all that happened after a moment."""
+"""Splits by time: each user's last pairs, or all pairs after one moment, are held out."""
 
 from dataclasses import dataclass
 
@@ -34,11 +34,11 @@ class TemporalLeaveOneOut(SplitProtocol):
 
 @dataclass(frozen=True)
 class GlobalTemporal(SplitProtocol):
-    """Training ends at one moment for everybody; what follows is validation, and from a second moment on test.
+    """Two cuts in time for all users: pairs before the first are training, before the second validation, then test.
 
-    The moments are given, or such that the latest shares of all pairs are validation and test; pairs at the very time
-    of a cut go to its later side. Users without a pair before the first cut stay and are counted; items that occur
-    later only are cold (``eval.candidates``), and as they were not there yet, training never draws them as negatives.
+    The cuts are given, or chosen so that validation and test get their shares of all pairs; pairs at the time of a cut
+    go to the later part. Users without a pair before the first cut are kept and counted. Items that occur only after it
+    are cold (``eval.candidates``); as they do not exist yet at training time, training never draws them as negatives.
 
     Attributes:
         val_share, test_share: of all pairs, each in (0, 1), together below 1; only used where no times are given.
@@ -104,5 +104,5 @@ def _times(dataset: MultimodalDataset, pairs: AllPairs) -> np.ndarray:
 
 
 def _plain(time: float) -> str:
-    """A time as people write it: seconds or milliseconds since 1970 without an exponent."""
+    """A time without an exponent, such as seconds or milliseconds since 1970."""
     return f"{time:.15g}"

@@ -1,14 +1,15 @@
-"""The whole check of one catalogue: read leniently, then look at interactions and features."""
+"""The whole check of one catalogue: read it with all findings, then check interactions and features."""
 
 from pathlib import Path
 
 from recmm.data.dataset import Split
+from recmm.data.formats import canonical, matrices, mmrec
+from recmm.data.formats.reading import Contents, Reading
 from recmm.datamodules.base import MultimodalDataModule
 from recmm.datamodules.folders import CanonicalFolder, MMRecFolder
 from recmm.datamodules.known import KnownDataset, check_sizes
 from recmm.ingest.check.features import check_features
-from recmm.ingest.check.found import Found, from_dataset
-from recmm.ingest.check.lenient_readers import find_canonical, find_matrices, find_mmrec
+from recmm.ingest.check.lenient_reading import Found, from_dataset, note_unlisted, read_leniently
 from recmm.ingest.check.pairs import check_pairs
 from recmm.ingest.open_catalogue import MatricesFolder
 
@@ -16,8 +17,8 @@ from recmm.ingest.open_catalogue import MatricesFolder
 def check_catalogue(datamodule: MultimodalDataModule) -> Found:
     """What the files behind ``datamodule`` hold, with everything that is wrong with them in its ``findings``.
 
-    Files are read as they are; where the configuration draws another split of them, or where the catalogue is made
-    in memory, it is built the strict way, whose first refusal is then the only finding.
+    Files are read as they are. If the configuration draws another split, or if the catalogue is made in memory, it is
+    built as for a run; the first error is then the only finding.
     """
     found = _find(datamodule)
     if found is None:
@@ -39,19 +40,24 @@ def _find(datamodule: MultimodalDataModule) -> Found | None:
     """What the files hold; None where the catalogue is not in files as it is."""
     if datamodule.protocol is None:
         if isinstance(datamodule, CanonicalFolder):
-            return find_canonical(Path(datamodule.folder), datamodule.modalities)
+            folder = Path(datamodule.folder)
+            found = read_leniently(canonical.reading(folder, datamodule.modalities))
+            note_unlisted(found, folder)
+            return found
         if isinstance(datamodule, MatricesFolder):
             folder = Path(datamodule.folder)
             split = Split("given", "as given by the matrices")
-            return find_matrices(
-                folder, name=folder.name, split=split, splits=datamodule.splits, features=datamodule.features
+            return read_leniently(
+                matrices.reading(
+                    folder, name=folder.name, split=split, splits=datamodule.splits, features=datamodule.features
+                )
             )
         if isinstance(datamodule, KnownDataset | MMRecFolder):
-            return _find_files(datamodule)
+            return read_leniently(_reading(datamodule))
     return None
 
 
-def _find_files(datamodule: KnownDataset | MMRecFolder) -> Found:
+def _reading(datamodule: KnownDataset | MMRecFolder) -> Reading[Contents]:
     folder = Path(datamodule.folder)
     names = list(datamodule.features) if datamodule.modalities is None else list(datamodule.modalities)
     features = {modality: file for modality, file in datamodule.features.items() if modality in names}
@@ -59,14 +65,9 @@ def _find_files(datamodule: KnownDataset | MMRecFolder) -> Found:
         name, recipe = datamodule.dataset_name, datamodule.recipes[datamodule.split]
     else:
         name, recipe = folder.name, "as given by the table"
-    split = Split(datamodule.split, recipe)
-    if isinstance(datamodule.interactions, str):
-        return find_mmrec(
-            folder,
-            name=name,
-            split=split,
-            interactions=datamodule.interactions,
-            features=features,
-            labels=datamodule.labels,
+    split, interactions = Split(datamodule.split, recipe), datamodule.interactions
+    if isinstance(interactions, str):
+        return mmrec.reading(
+            folder, name=name, split=split, interactions=interactions, features=features, labels=datamodule.labels
         )
-    return find_matrices(folder, name=name, split=split, splits=datamodule.interactions, features=features)
+    return matrices.reading(folder, name=name, split=split, splits=interactions, features=features)

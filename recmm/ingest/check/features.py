@@ -8,10 +8,10 @@ from recmm.data.checks import check_rows
 from recmm.data.dataset import Interactions
 from recmm.ingest.alignment import align
 from recmm.ingest.check.findings import Severity
-from recmm.ingest.check.found import Found
+from recmm.ingest.check.lenient_reading import Found
 from recmm.ingest.feature_scan import FeatureScan, scan
 
-PLACEHOLDER_SHARE, PLACEHOLDER_LEAST = 0.005, 3  # so many items with one and the same row are no coincidence
+PLACEHOLDER_SHARE, PLACEHOLDER_LEAST = 0.005, 3  # so many equal rows are taken for a placeholder
 MANY_CONSTANT = 0.5  # of the columns
 SCALES_APART = 10  # ratio of the median norms of two modalities
 

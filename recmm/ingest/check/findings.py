@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
+from recmm.data.formats.reading import Finding
 from recmm.errors import (
     ColumnError,
     DataError,
@@ -85,7 +86,7 @@ CODES = {
         "note", "Check that row k of the file belongs to item id k: rows may be shuffled or of other ids."
     ),
 }
-OF_ERROR: dict[type[DataError], str] = {
+OF_ERROR: dict[type, str] = {
     MissingFileError: "missing_file",
     DigestError: "digest_drift",
     ColumnError: "wrong_columns",
@@ -101,8 +102,8 @@ OF_ERROR: dict[type[DataError], str] = {
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One problem.
+class Listed:
+    """One problem as `data check` lists it.
 
     Attributes:
         code: short stable name, a key of ``CODES``.
@@ -122,12 +123,17 @@ class Finding:
 class Findings:
     """A list of findings that grows while a catalogue is looked at."""
 
-    found: list[Finding] = field(default_factory=list)
+    found: list[Listed] = field(default_factory=list)
 
     def add(self, code: str, where: str, message: str, severity: Severity | None = None) -> None:
         """Note a problem; ``severity`` where it is not the usual one."""
         usual, advice = CODES[code]
-        self.found.append(Finding(code, severity or usual, where, message, advice))
+        self.found.append(Listed(code, severity or usual, where, message, advice))
+
+    def take(self, finding: Finding) -> None:
+        """Note what a reader yields, unless it is looked for later."""
+        if finding.listed:
+            self.add(finding.code or _code(finding.error), finding.where, finding.message or str(finding.error))
 
     def attempt(
         self, code: str | None, where: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -140,13 +146,18 @@ class Findings:
         try:
             return read(*args, **kwargs)
         except DataError as error:
-            self.add(code or OF_ERROR.get(type(error), "unreadable_data"), where, str(error))
+            self.add(code or _code(error), where, str(error))
             return None
 
-    def by_severity(self) -> list[Finding]:
+    def by_severity(self) -> list[Listed]:
         """Errors first, then warnings, then notes, each in the order in which they were found."""
         return sorted(self.found, key=lambda finding: SEVERITIES.index(finding.severity))
 
     def counts(self) -> dict[str, int]:
         """Severity -> number of findings."""
         return {severity: sum(one.severity == severity for one in self.found) for severity in SEVERITIES}
+
+
+def _code(error: DataError | None) -> str:
+    """The code of an error's class."""
+    return OF_ERROR.get(type(error), "unreadable_data")

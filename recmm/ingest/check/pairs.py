@@ -5,20 +5,21 @@ from itertools import combinations
 
 import numpy as np
 
+from recmm.data.assembly import SplitColumns, refuse_overlap
 from recmm.data.checks import check_not_empty, checked_ids, checked_labels, checked_numbers, most_ids
-from recmm.data.dataset import SPLITS, Interactions, SplitColumns, refuse_overlap
+from recmm.data.dataset import SPLITS, Interactions
 from recmm.ingest.check.findings import Severity
-from recmm.ingest.check.found import Found
+from recmm.ingest.check.lenient_reading import Found
 from recmm.ingest.check.times import check_times
 
-MANY_WITHOUT_HISTORY = 0.1  # of the users to be ranked for: from here on the ranking is mostly popularity
+MANY_WITHOUT_HISTORY = 0.1  # share of the ranked users from which on the metrics mostly measure popularity
 
 
 def check_pairs(found: Found) -> dict[str, Interactions]:
     """Note all that is wrong with ids, splits, labels and timestamps of ``found``.
 
     Returns:
-        What is left in each split when everything wrong is put aside: ids in range, each pair once, sorted.
+        The usable pairs of each split: ids in range, each pair once, sorted.
     """
     n_pairs = sum(len(columns.users) for columns in found.splits.values())
     sizes = {
@@ -40,7 +41,7 @@ def check_pairs(found: Found) -> dict[str, Interactions]:
 
 
 def _size(found: Found, kind: str, stated: int, labels: list[str] | None, n_pairs: int) -> int:
-    """The size of an id space, after a look at its labels; never one that such a catalogue cannot have."""
+    """The size of an id space, after checking its labels; at most what this number of pairs and labels allows."""
     where = found.origin(f"{kind}s")
     if labels is None:
         found.findings.attempt("raw_ids", where, checked_labels, kind, None, stated, n_pairs)
@@ -61,7 +62,7 @@ def _names(labels: list[str] | None, size: int) -> list[str]:
 
 
 def _clean(found: Found, part: str, columns: SplitColumns, sizes: Mapping[str, int]) -> Interactions:
-    """One split without what cannot be used, all of which is noted."""
+    """The usable pairs of one split; what cannot be used is noted."""
     findings, where = found.findings, f"{found.origin(part)}, {part}"
     findings.attempt(None, where, check_not_empty, columns.users, columns.items, part, columns.source)
     usable = np.ones(len(columns.users), bool)

@@ -1,4 +1,4 @@
-"""Timestamps: their units, and whether a split that says it follows time does."""
+"""Checks of timestamps: one unit, and no test pair before a training pair if the split claims to follow time."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from recmm.data.dataset import Interactions
-from recmm.ingest.check.found import Found
+from recmm.ingest.check.lenient_reading import Found
 
 # Seconds since 1970 stay below 1e11 until the year 5138, and milliseconds above it since 1973; likewise upwards.
 UNITS = {"seconds": 0.0, "milliseconds": 1e11, "microseconds": 1e14, "nanoseconds": 1e17}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from recmm.data.formats.canonical import check_modality_name
+from recmm.data.formats.manifest import check_modality_name
 from recmm.errors import ConfigError, MissingFileError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from recmm.data.formats import tables
-from recmm.data.formats.canonical import RAW
+from recmm.data.formats.manifest import RAW
 from recmm.errors import ConfigError, DataError
 from recmm.ingest.encode.registry import RAW_COLUMN
 

@@ -13,7 +13,8 @@ import typer
 
 from recmm.data.dataset import ItemFeatures, MultimodalDataset
 from recmm.data.files.atomic import atomic_folder
-from recmm.data.formats.canonical import RAW, fill_canonical
+from recmm.data.formats.canonical_writer import fill_canonical
+from recmm.data.formats.manifest import RAW
 from recmm.ingest.cli.help import train_line
 from recmm.ingest.encode.resumable import Encoded
 

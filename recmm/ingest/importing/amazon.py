@@ -10,7 +10,7 @@ from recmm.data.files.arrays import load_features
 from recmm.data.files.row_file import row_file
 from recmm.data.formats.amazon import read_reviews, read_texts
 from recmm.data.formats.amazon_images import DIM, copy_image_rows
-from recmm.data.formats.canonical import RAW_COLUMNS, feature_file
+from recmm.data.formats.manifest import RAW_COLUMNS, feature_file
 from recmm.data.protocols.random_per_user import random_split
 from recmm.ingest.cli.named_files import only_file
 from recmm.ingest.importing.assembly import Imported, dataset_from_raw, filtered

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from recmm.data.dataset import MultimodalDataset, Split, assemble
-from recmm.data.formats.canonical import RAW_COLUMNS
+from recmm.data.assembly import assemble
+from recmm.data.dataset import MultimodalDataset, Split
+from recmm.data.formats.manifest import RAW_COLUMNS
 from recmm.data.raw import RawInteractions
 
 
@@ -50,9 +51,7 @@ def dataset_from_raw(
     return assemble(
         name=name,
         split=split,
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
+        splits=columns,
         n_users=len(raw.user_labels),
         n_items=len(raw.item_labels),
         features={modality: values for modality, (values, _) in features.items()},

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from recmm.data.files.atomic import atomic_folder
-from recmm.data.formats.canonical import fill_canonical
+from recmm.data.formats.canonical_writer import fill_canonical
 from recmm.errors import ConfigError, MissingFileError
 from recmm.ingest.cli.help import train_line
 from recmm.ingest.cli.options import Layout

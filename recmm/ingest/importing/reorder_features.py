@@ -7,7 +7,7 @@ import polars as pl
 
 from recmm.data.files.arrays import load_features, release_pages
 from recmm.data.files.row_file import row_file
-from recmm.data.formats.canonical import feature_file
+from recmm.data.formats.manifest import feature_file
 from recmm.errors import FeatureShapeError, FeatureValueError
 
 CHUNK = 1 << 22  # feature values in memory at a time

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from recmm.data.assembly import SplitColumns, assemble
 from recmm.data.batches.ranking import EvaluationSettings, RankingBatches
 from recmm.data.batches.sharding import Process
-from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset, Split
 from recmm.errors import ConfigError, EmptySplitError
 
 
@@ -23,9 +24,11 @@ def dataset() -> MultimodalDataset:
     return assemble(
         name="small",
         split=Split("by hand", "Written down in the test."),
-        train=columns((0, 0), (0, 1), (1, 2), (2, 3), (3, 0), (3, 3)),
-        val=columns((0, 2), (1, 0), (2, 4)),
-        test=columns((0, 3), (0, 4), (2, 0), (3, 5), (4, 1)),
+        splits={
+            "train": columns((0, 0), (0, 1), (1, 2), (2, 3), (3, 0), (3, 3)),
+            "val": columns((0, 2), (1, 0), (2, 4)),
+            "test": columns((0, 3), (0, 4), (2, 0), (3, 5), (4, 1)),
+        },
         n_users=5,
         n_items=6,
         features={},
@@ -116,9 +119,7 @@ def test_no_positive_among_the_candidates_is_said(dataset: MultimodalDataset) ->
     warm_only = assemble(
         name="warm",
         split=dataset.split,
-        train=columns((0, 0), (1, 1)),
-        val=columns((0, 1)),
-        test=columns((1, 0)),
+        splits={"train": columns((0, 0), (1, 1)), "val": columns((0, 1)), "test": columns((1, 0))},
         n_users=2,
         n_items=3,
         features={},

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset, Split
 
 SPLIT = Split("toy", "By hand.")
 PAIRS = {"train": [(0, 0), (0, 2), (1, 1), (2, 3)], "val": [(0, 3), (1, 0)], "test": [(2, 1), (3, 4)]}
@@ -35,9 +36,7 @@ def catalogue(features: dict[str, np.ndarray]) -> MultimodalDataset:
     return assemble(
         name="toy",
         split=SPLIT,
-        train=columns["train"],
-        val=columns["val"],
-        test=columns["test"],
+        splits=columns,
         n_users=N_USERS,
         n_items=N_ITEMS,
         features=features,

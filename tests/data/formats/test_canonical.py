@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from recmm.data.dataset import ItemFeatures, MultimodalDataset, Split
-from recmm.data.formats import canonical, read_canonical, write_canonical
+from recmm.data.formats import canonical_writer, read_canonical, write_canonical
 from recmm.errors import (
     ColumnError,
     DataError,
@@ -228,7 +228,7 @@ def test_an_interrupted_writer_leaves_nothing(
     def interrupted(path: Path) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(canonical, "_sha256", interrupted)
+    monkeypatch.setattr(canonical_writer, "sha256", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_canonical(dataset, tmp_path / "toy")
     assert os.listdir(tmp_path) == []

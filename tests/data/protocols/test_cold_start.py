@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from recmm.data.assembly import SplitColumns, assemble
 from recmm.data.batches.ranking import RankingBatches
 from recmm.data.batches.sampling import NegativeSampler, PairBatches
-from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.protocols import ItemColdStart
 from recmm.errors import ConfigError, DataError
 from recmm.evaluation.metrics import per_user_metrics
@@ -77,7 +78,7 @@ def by_hand() -> MultimodalDataset:
     return assemble(
         name="small",
         split=Split("by hand", "Written down in the test."),
-        **{name: SplitColumns(np.array(users), np.array(items)) for name, (users, items) in columns.items()},
+        splits={name: SplitColumns(np.array(users), np.array(items)) for name, (users, items) in columns.items()},
         n_users=4,
         n_items=6,
         features={"v": np.eye(6, 2, dtype=np.float32)},
@@ -144,9 +145,11 @@ def test_new_items_ranked_by_hand() -> None:
     dataset = assemble(
         name="new",
         split=Split("by hand", "Written down in the test."),
-        train=SplitColumns(np.array([0, 0, 1]), np.array([0, 1, 3])),
-        val=SplitColumns(np.array([0]), np.array([5])),
-        test=SplitColumns(np.array([0, 1, 1, 1]), np.array([4, 0, 1, 2])),
+        splits={
+            "train": SplitColumns(np.array([0, 0, 1]), np.array([0, 1, 3])),
+            "val": SplitColumns(np.array([0]), np.array([5])),
+            "test": SplitColumns(np.array([0, 1, 1, 1]), np.array([4, 0, 1, 2])),
+        },
         n_users=2,
         n_items=6,
         features={},

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recmm.data.assembly import SplitColumns, assemble
 from recmm.data.batches.sampling import static_negatives
-from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.excerpt import excerpt
 from recmm.data.formats import read_canonical, write_canonical
 from recmm.data.protocols import GlobalTemporal, ItemColdStart, RandomPerUser, SplitProtocol, TemporalLeaveOneOut
@@ -31,21 +32,18 @@ def timed() -> MultimodalDataset:
     return synthetic(n_users=60, n_items=40, timestamps=True)
 
 
-def by_hand(**others: object) -> MultimodalDataset:
-    """Users 0 to 3 have 4, 3, 2 and 1 pairs among items 0 to 4, at times 1 to 10; users 3 and 2 come late."""
+def by_hand(*, n_users: int = 4, n_items: int = 5, **others: SplitColumns) -> MultimodalDataset:
+    """Users 0 to 3 have 4, 3, 2 and 1 pairs among items 0 to 4, at times 1 to 10; users 3 and 2 come late.
+
+    ``others`` are splits in place of these.
+    """
     #    user, item, time
     train = np.array([[0, 0, 1], [0, 1, 6], [1, 0, 2], [2, 2, 7]])
     val = np.array([[0, 2, 3], [1, 3, 5], [3, 0, 10]])
     test = np.array([[0, 3, 4], [1, 1, 8], [2, 4, 9]])
-    arguments = {
-        "name": "toy",
-        "split": Split("by hand", "Written down in the test."),
-        **{name: SplitColumns(*part.T) for name, part in (("train", train), ("val", val), ("test", test))},
-        "n_users": 4,
-        "n_items": 5,
-        "features": {},
-    }
-    return assemble(**(arguments | others))  # type: ignore[arg-type]
+    splits = {name: SplitColumns(*part.T) for name, part in (("train", train), ("val", val), ("test", test))}
+    split = Split("by hand", "Written down in the test.")
+    return assemble(name="toy", split=split, splits=splits | others, n_users=n_users, n_items=n_items, features={})
 
 
 def rows(dataset: MultimodalDataset) -> dict[str, list[tuple[int, int]]]:

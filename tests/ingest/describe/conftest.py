@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from recmm.data.dataset import MultimodalDataset, Split, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset, Split
 
 PAIRS = {"train": [(0, 0), (0, 2), (1, 1), (2, 3)], "val": [(0, 3), (1, 0)], "test": [(2, 1), (3, 2)]}
 
@@ -18,7 +19,7 @@ def toy() -> MultimodalDataset:
     return assemble(
         name="toy",
         split=Split("made", "by hand"),
-        **columns,  # type: ignore[arg-type]
+        splits=columns,
         n_users=4,
         n_items=5,
         features={"visual": visual, "textual": np.arange(15, dtype=np.float16).reshape(5, 3)},

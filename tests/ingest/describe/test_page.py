@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recmm.data.dataset import MultimodalDataset, SplitColumns, assemble
+from recmm.data.assembly import SplitColumns, assemble
+from recmm.data.dataset import MultimodalDataset
 from recmm.ingest.describe.page import write_page
 from recmm.ingest.describe.plots import plots
 from recmm.ingest.describe.statistics import describe_dataset
@@ -34,9 +35,7 @@ def test_a_modality_that_nobody_has(tmp_path: Path, toy: MultimodalDataset) -> N
         assemble(
             name="toy",
             split=toy.split,
-            train=SplitColumns(toy.train.users, toy.train.items),
-            val=SplitColumns(toy.val.users, toy.val.items),
-            test=SplitColumns(toy.test.users, toy.test.items),
+            splits={part: SplitColumns(pairs.users, pairs.items) for part, pairs in toy.splits.items()},
             n_users=4,
             n_items=5,
             features={"visual": np.full((5, 2), np.nan, np.float32)},
