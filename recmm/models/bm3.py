@@ -1,4 +1,4 @@
-"""BM3 (Zhou et al., WWW 2023): bootstrapped multimodal recommendation without negatives. methods.md section 7.18."""
+"""BM3 (Zhou et al., WWW 2023): bootstrapped multimodal recommendation without negatives."""
 
 from typing import Any
 
@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
-from recmm.errors import ConfigError
 from recmm.graph import symmetric_adjacency
 from recmm.losses import frobenius_norm
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
-from recmm.models.checks import check_lowest, check_modalities
+from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 from recmm.nn.modality_input import Projection
 from recmm.nn.propagation import id_table, propagate
@@ -33,57 +32,62 @@ class BM3(Recommender):
     A score is predictor(u) . predictor(i): features act through training alone, and what an evaluation hides changes
     nothing.
 
-    The released code differs from what is done here by default in the terms of items that lack a modality
-    (``mask_modal_loss=false``: they take part with what the imputer put there). Dropout is drawn for the rows of the
-    batch and not for whole tables: an item that a batch holds twice gets two draws.
-
-    Args:
-        dim: width d of all embeddings.
-        n_layers: L, propagation layers.
-        dropout: of the targets.
-        modal_weight: w, of the terms in which features take part.
-        frobenius: l, of the (not squared) Frobenius norms of all users' and all items' embeddings: EmbLoss (methods.md,
-            B6a) on whole tables, whatever the batch.
-        trainable_features: the features are trained along (as released), see ``RawFeatures``; that takes as much memory
-            again as they do, and twice that for Adam, and a step updates all of it.
-        mask_modal_loss: an item that lacks a modality has no terms with it. What an item has keeps its weight: the
-            terms are still divided by the size of the batch.
-        training: optimiser and batches.
-
-    Raises:
-        ConfigError: for a value outside its range, or a catalogue without modalities.
+    Dropout is drawn for the rows of the batch, in the released code for whole tables: an item that a batch holds twice
+    gets two draws here.
     """
 
+    class Settings(MethodSettings):
+        """Defaults are the values that DGMRec's authors tuned for TikTok with modalities missing, except for the size
+        of a batch. "Published" are the values of the paper's authors.
+        """
+
+        dim: int = hp(64, "width d of all embeddings", ge=1)
+        n_layers: int = hp(
+            1, "L, propagation layers; published 1 (Baby, Sports); DGMRec 1 (TikTok), 2 (the others)", ge=0
+        )
+        dropout: float = hp(
+            0.3, "of the targets; published .5 (Baby, Sports), searched among .3 and .5; DGMRec .3", ge=0, lt=1
+        )
+        modal_weight: float = hp(2.0, "w, of the terms in which features take part; released code 2", ge=0)
+        frobenius: float = hp(
+            0.01,
+            "l, of the (not squared) Frobenius norms of all users' and all items' embeddings / n_items, whatever the "
+            "batch (EmbLoss on whole tables); published .1 (Baby), .01 (Sports)",
+            ge=0,
+        )
+        trainable_features: bool = hp(
+            True,
+            "the features are trained too, as in the released code: as many parameters as the features have values, "
+            "twice that for Adam's state, and every step updates all of them",
+        )
+        mask_modal_loss: bool = hp(
+            True,
+            "true: an item that lacks a modality has no terms with it, and the terms are still divided by the size of "
+            "the batch, so that what it has keeps its weight | false: it takes part with what the imputer put there; "
+            "released code",
+        )
+        training: Training = hp(
+            Training(),
+            "lr 1e-3 as in LightGCN, since our sources name none; DGMRec: batches of 4096 (TikTok), 2048 (the others)",
+        )
+
+    settings: Settings
     n_negatives = 0
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        dim: int = 64,
-        n_layers: int = 1,
-        dropout: float = 0.3,
-        modal_weight: float = 2.0,
-        frobenius: float = 0.01,
-        trainable_features: bool = True,
-        mask_modal_loss: bool = True,
-        training: Training = Training(),
-    ) -> None:
-        _check(locals())
-        super().__init__(catalog, training)
-        self.n_layers, self.dropout, self.mask_modal_loss = n_layers, dropout, mask_modal_loss
-        self.modal_weight, self.frobenius = modal_weight, frobenius
+    def __init__(self, catalog: Catalog, **values: Any) -> None:
+        super().__init__(catalog, **values)
+        s = self.settings
         self.adjacency = symmetric_adjacency(catalog)
-        self.ego = id_table(catalog.n_users + catalog.n_items, dim)
-        self.features = RawFeatures(catalog, trainable=trainable_features)
-        self.projection = Projection(list(catalog.dims.values()), dim, init="normal")
-        self.predictor = nn.Linear(dim, dim)
+        self.ego = id_table(catalog.n_users + catalog.n_items, s.dim)
+        self.features = RawFeatures(catalog, trainable=s.trainable_features)
+        self.projection = Projection(list(catalog.dims.values()), s.dim, init="normal")
+        self.predictor = nn.Linear(s.dim, s.dim)
         nn.init.xavier_normal_(self.predictor.weight)
         nn.init.zeros_(self.predictor.bias)
 
     def encode(self) -> Embeddings:
         """U and I before the predictor."""
-        users, items = self.of_nodes(propagate(self.adjacency, self.ego, self.n_layers))
+        users, items = self.of_nodes(propagate(self.adjacency, self.ego, self.settings.n_layers))
         return Embeddings(users, items + self.of_nodes(self.ego).items)
 
     def represent(self, view: ModalityView) -> Embeddings:
@@ -97,11 +101,11 @@ class BM3(Recommender):
         terms = {
             "user_to_item": self.distances(u, i_target).mean(),
             "item_to_user": self.distances(i, u_target).mean(),
-            "frobenius": self.frobenius * frobenius_norm(items, users),
+            "frobenius": self.settings.frobenius * frobenius_norm(items, users),
         }
-        if self.modal_weight:
+        if self.settings.modal_weight:
             content = self.projection(self.features(view, batch.positives))  # f^m, [B, M, d]
-            weights = self.modal_weight * self.counted(view, batch.positives)  # [B, M]
+            weights = self.settings.modal_weight * self.counted(view, batch.positives)  # [B, M]
             to_item = self.distances(content, i_target[:, None])
             to_itself = self.distances(content, self.target(content))
             terms["modality_to_item"] = (weights * to_item).sum(1).mean()
@@ -110,7 +114,7 @@ class BM3(Recommender):
 
     def target(self, x: Tensor) -> Tensor:
         """x without gradient and with dropout."""
-        return F.dropout(x.detach(), self.dropout)
+        return F.dropout(x.detach(), self.settings.dropout)
 
     def distances(self, x: Tensor, targets: Tensor) -> Tensor:
         """1 - cos(predictor(x), target) row by row, [..., d] -> [...]; 1 where one of them is zero."""
@@ -119,12 +123,4 @@ class BM3(Recommender):
     def counted(self, view: ModalityView, items: Tensor) -> Tensor:
         """1 where the terms of an item and a modality count, float [B, M]."""
         visible = view.mask[items].float()
-        return visible if self.mask_modal_loss else torch.ones_like(visible)
-
-
-def _check(values: dict[str, Any]) -> None:
-    """Raises ConfigError for a keyword of BM3 that is out of range."""
-    check_lowest(values, {"dim": 1, "n_layers": 0, "modal_weight": 0, "frobenius": 0})
-    if not 0 <= values["dropout"] < 1:
-        raise ConfigError(f"model.dropout must be in [0, 1); got {values['dropout']}.")
-    check_modalities(values, "BM3")
+        return visible if self.settings.mask_modal_loss else torch.ones_like(visible)

@@ -1,4 +1,4 @@
-"""LATTICE (Zhang et al., MM 2021): item graphs learnt from the modalities. methods.md section 7.16."""
+"""LATTICE (Zhang et al., MM 2021): item graphs learnt from the modalities."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
-from recmm.errors import ConfigError
 from recmm.graph import SparseProduct, mean_with_self, symmetric_adjacency
 from recmm.losses import bpr, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
-from recmm.models.checks import check_choices, check_lowest, check_modalities
+from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 from recmm.nn.knn_graph import ItemGraph, comparable, knn_graph, weighted_sum
 from recmm.nn.propagation import IdInit, id_table, propagate
@@ -42,50 +41,54 @@ class LATTICE(Recommender):
     Items without modality m, or with nothing to compare there (``comparable``), are their own and only neighbour in
     S_0^m and S^m. Neither source says what becomes of them: the released code divides by the norm of a zero row, and
     filled with the mean they would all be each other's neighbours.
-
-    Args:
-        dim: width d of IDs and F^m.
-        n_layers: L of CF, LightGCN on the user-item graph; 0 is matrix factorisation, also in the paper.
-        n_item_layers: how often S is applied.
-        k: neighbours of an item, itself included.
-        skip: the paper's lambda, share of the initial graphs.
-        normalise: "sum" as in the released code and above; "each" normalises every S^m like the initial graphs before
-            they are mixed (our reading of the paper's text).
-        adjacency: of CF: "mean_self", D^-1 (A + I), as in the released code; "symmetric", LightGCN's own.
-        trainable_features: X^m are trained too (``RawFeatures``), as in the released code; the paper does not say so.
-        final_l2: weight of half the squared norm of the batch's final embeddings divided by the configured batch size.
-        init: of the IDs, see ``id_table``.
-        training: optimiser and batches.
-
-    Raises:
-        ConfigError: for a value outside its range, or a catalogue without modalities.
     """
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        dim: int = 64,
-        n_layers: int = 2,
-        n_item_layers: int = 1,
-        k: int = 10,
-        skip: float = 0.9,
-        normalise: Literal["sum", "each"] = "sum",
-        adjacency: Literal["mean_self", "symmetric"] = "mean_self",
-        trainable_features: bool = True,
-        final_l2: float = 1e-5,
-        init: IdInit = "xavier",
-        training: Training = Training(),
-    ) -> None:
-        _check(locals())
-        super().__init__(catalog, training)
-        self.n_layers, self.n_item_layers, self.k, self.skip = n_layers, n_item_layers, k, skip
-        self.normalise, self.final_l2 = normalise, final_l2
+    class Settings(MethodSettings):
+        """Defaults are those of the released code except for items that miss something. DGMRec's authors take lr 1e-3,
+        final_l2 0 and batch_size 128 on TikTok.
+        """
+
+        dim: int = hp(64, "width d of the IDs and of the projected features F^m; released code 64", ge=1)
+        n_layers: int = hp(
+            2,
+            "L, layers of CF, LightGCN on the user-item graph; 0: matrix factorisation, also in the paper; released "
+            "code 2",
+            ge=0,
+        )
+        n_item_layers: int = hp(1, "how often S is applied; released code 1", ge=1)
+        k: int = hp(10, "neighbours of an item, itself among them; released code 10", ge=2)
+        skip: float = hp(
+            0.9, "the paper's lambda, share of the graphs of raw features in S; released code .9", ge=0, lt=1
+        )
+        normalise: Literal["sum", "each"] = hp(
+            "sum",
+            "of the learnt graphs S^m: sum (mixed, then normalised; released code) | each (normalised like the S_0^m, "
+            "then mixed; our reading of the paper's text)",
+        )
+        adjacency: Literal["mean_self", "symmetric"] = hp(
+            "mean_self", "of CF: mean_self (D^-1 (A + I); released code) | symmetric (LightGCN's own)"
+        )
+        trainable_features: bool = hp(True, "X^m are trained too, as in the released code; the paper does not say so")
+        final_l2: float = hp(
+            1e-5, "weight of 1/2 ||final embeddings of the batch||^2 / batch_size; released code 1e-5", ge=0
+        )
+        init: IdInit = hp("xavier", "of the IDs: xavier (uniform) | normal (standard deviation 0.1)")
+        training: Training = hp(
+            Training(lr=5e-4, batch_size=1024, pairs="user", lr_decay=0.96),
+            "released code: Adam, lr 5e-4, lr_decay .96, users drawn uniformly; batches of 1024 are ours, as no source "
+            "at hand names a size",
+        )
+
+    settings: Settings
+
+    def __init__(self, catalog: Catalog, **values: Any) -> None:
+        super().__init__(catalog, **values)
+        s = self.settings
         widths = list(catalog.dims.values())
-        self.adjacency = (mean_with_self if adjacency == "mean_self" else symmetric_adjacency)(catalog)
-        self.ego = id_table(catalog.n_users + catalog.n_items, dim, init)
-        self.raw = RawFeatures(catalog, trainable=trainable_features)  # X^m
-        self.projectors = nn.ModuleList(nn.Linear(width, dim) for width in widths)  # W_m, b_m
+        self.adjacency = (mean_with_self if s.adjacency == "mean_self" else symmetric_adjacency)(catalog)
+        self.ego = id_table(catalog.n_users + catalog.n_items, s.dim, s.init)
+        self.raw = RawFeatures(catalog, trainable=s.trainable_features)  # X^m
+        self.projectors = nn.ModuleList(nn.Linear(width, s.dim) for width in widths)  # W_m, b_m
         self.modality_weights = nn.Parameter(torch.full((len(widths),), 1 / len(widths)))
         self._constant: dict[str, SparseProduct] = {}  # S of this epoch, from its second batch on; by view
 
@@ -93,22 +96,23 @@ class LATTICE(Recommender):
 
     def prepare(self, view: ModalityView) -> RawGraphs:
         raw = list(view.features.values())
-        among = [comparable(x, visible, self.k) for x, visible in zip(raw, view.mask.unbind(1), strict=True)]
-        graphs = [knn_graph(x, rows, self.k).normalised() for x, rows in zip(raw, among, strict=True)]
+        among = [comparable(x, visible, self.settings.k) for x, visible in zip(raw, view.mask.unbind(1), strict=True)]
+        graphs = [knn_graph(x, rows, self.settings.k).normalised() for x, rows in zip(raw, among, strict=True)]
         return RawGraphs(among, graphs)
 
     def item_graph(self, view: ModalityView) -> ItemGraph:
         """S of the present parameters."""
         state: RawGraphs = self.prepared(view)
         contents = [project(x) for project, x in zip(self.projectors, self.raw(view), strict=True)]  # F^m
-        learnt = [knn_graph(f, rows, self.k) for f, rows in zip(contents, state.comparable, strict=True)]
-        if self.normalise == "each":
+        learnt = [knn_graph(f, rows, self.settings.k) for f, rows in zip(contents, state.comparable, strict=True)]
+        if self.settings.normalise == "each":
             learnt = [graph.normalised() for graph in learnt]
         alpha = list(self.modality_weights.softmax(0))
         mixed = weighted_sum(learnt, alpha)
-        if self.normalise == "sum":
+        if self.settings.normalise == "sum":
             mixed = mixed.normalised()
-        return weighted_sum([*state.initial, mixed], [*(self.skip * a for a in alpha), 1 - self.skip])
+        skip = self.settings.skip
+        return weighted_sum([*state.initial, mixed], [*(skip * a for a in alpha), 1 - skip])
 
     def start_epoch(self, epoch: int, view: ModalityView) -> None:
         self._constant = {}
@@ -126,9 +130,9 @@ class LATTICE(Recommender):
     def combine(self, product: Callable[[Tensor], Tensor]) -> Embeddings:
         """Final embeddings, S x being ``product``."""
         h = self.of_nodes(self.ego).items
-        for _ in range(self.n_item_layers):
+        for _ in range(self.settings.n_item_layers):
             h = product(h)
-        users, items = self.of_nodes(propagate(self.adjacency, self.ego, self.n_layers))
+        users, items = self.of_nodes(propagate(self.adjacency, self.ego, self.settings.n_layers))
         return Embeddings(users, items + unit_rows(h))
 
     def represent(self, view: ModalityView) -> Embeddings:
@@ -139,14 +143,5 @@ class LATTICE(Recommender):
         u, i, j = nodes.index_select(0, batch.nodes(self.catalog.n_users)).chunk(3)
         return {
             "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
-            "final_l2": self.final_l2 * squared_l2(u, i, j, batch_size=self.full_batch_size),
+            "final_l2": self.settings.final_l2 * squared_l2(u, i, j, batch_size=self.full_batch_size),
         }
-
-
-def _check(values: dict[str, Any]) -> None:
-    """Raises ConfigError for a keyword of LATTICE outside its choices or range."""
-    check_choices(LATTICE.__init__, values)
-    check_lowest(values, {"dim": 1, "n_layers": 0, "n_item_layers": 1, "k": 2, "final_l2": 0})
-    if not 0 <= values["skip"] < 1:
-        raise ConfigError(f"model.skip must be in [0, 1); got {values['skip']}.")
-    check_modalities(values, "LATTICE")

@@ -1,13 +1,13 @@
-"""LightGCN-M: LightGCN (He et al., SIGIR 2020) with modality features, in the three readings of methods.md 7.9.
+"""LightGCN-M: LightGCN (He et al., SIGIR 2020) with modality features, in three readings, since no paper defines it.
 
-No paper defines it; CI2MG, MMSSL and MMGCL only name it as LightGCN that also sees features.
+CI2MG, MMSSL and MMGCL only name it as LightGCN that also sees features.
 """
 
-import inspect
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from recmm.data.batches import Pairs
@@ -17,14 +17,14 @@ from recmm.graph import symmetric_adjacency
 from recmm.losses import bpr, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
-from recmm.models.checks import check_choices, check_lowest, check_modalities
+from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 from recmm.nn.modality_input import BlockNorm, Blocks, ColdItems, Projection, ProjectionKind, TwoHopMean
 from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.rows import centred
 
 _USED_BY = {"projection": "ab", "keep_own": "a", "cold": "a", "block_norm": "a", "content_l2": "c"}
-"""Keywords that not every variant uses, and the variants that do."""
+"""Hyper-parameters that not every variant uses, and the variants that do."""
 
 
 class LightGCNM(Recommender):
@@ -35,74 +35,100 @@ class LightGCNM(Recommender):
       with the same user table, side by side into Linear((M + 1) d -> d), one for users and one for items. Rows of the
       raw features have unit length there, as in both papers' code.
     - "c", as in the Elliot library: x_u . x_i + theta_u . norm(W [X^1 ‖ ... ‖ X^M]_i + b) with a user table theta.
-
-    Args:
-        variant: which of the three.
-        dim: width d of every embedding and block.
-        n_layers: L, propagation layers.
-        center: raw features less the mean of the visible ones, so that rows filled with the mean say nothing.
-        projection: a, b: see ``Projection``; "pca" is fitted to the training view before the first epoch.
-        keep_own, cold: a: see ``TwoHopMean``.
-        block_norm: a: see ``Blocks``.
-        ego_l2: weight of half the squared norm of the batch's ego ID embeddings, divided by that batch's own size.
-        content_l2: c: the same of the batch's theta_u and of its items' projected features before they are normalised
-            (a unit row has no norm to shrink); Elliot has one weight for both terms.
-        init: ID embeddings, "xavier" (uniform) or "normal" with standard deviation 0.1.
-        training: optimiser and batches.
-
-    Raises:
-        ConfigError: for a value outside its range, a keyword that the variant does not use, or a catalogue without
-            modalities.
     """
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        variant: Literal["a", "b", "c"] = "a",
-        dim: int = 64,
-        n_layers: int = 2,
-        center: bool = True,
-        projection: ProjectionKind = "linear",
-        keep_own: bool = False,
-        cold: ColdItems = "raw",
-        block_norm: BlockNorm = "l2",
-        ego_l2: float = 1e-4,
-        content_l2: float = 1e-4,
-        init: IdInit = "xavier",
-        training: Training = Training(),
-    ) -> None:
-        _check(locals())
-        super().__init__(catalog, training)
-        self.variant, self.dim, self.n_layers, self.center = variant, dim, n_layers, center
-        self.ego_l2, self.content_l2 = ego_l2, content_l2
+    class Settings(MethodSettings):
+        """Defaults are the reading that is the base of CI2MG's ablation; lightgcn_m_b and lightgcn_m_c are the other
+        two.
+        """
+
+        variant: Literal["a", "b", "c"] = hp(
+            "a",
+            "a: ID and modality blocks side by side | b: one LightGCN per modality, then a linear layer | c: Elliot's",
+        )
+        dim: int = hp(64, "width d of every embedding and modality block; CI2MG 64", ge=1)
+        n_layers: int = hp(2, "L, propagation layers; CI2MG searches 1..4", ge=0)
+        center: bool = hp(
+            True,
+            "raw features less the mean of the visible ones, so that rows filled with the mean say nothing; in no "
+            "source",
+        )
+        projection: ProjectionKind = hp(
+            "linear",
+            "variants a, b; of raw features to dim: linear | mlp (one hidden layer) | pca (of the training view's "
+            "visible rows, fitted before the first epoch and not trained)",
+        )
+        keep_own: bool = hp(
+            False,
+            "variant a; true: an item's block is the mean of its own features and of their two-hop mean | false: it is "
+            "the two-hop mean alone, as in CI2MG",
+        )
+        cold: ColdItems = hp(
+            "raw", "variant a; items without training interactions: raw (their own features) | zero (as CI2MG prints)"
+        )
+        block_norm: BlockNorm = hp(
+            "l2",
+            "variant a; modality blocks: l2 (rows of unit length) | l2_weighted (those times a learnt weight of the "
+            "modality, 1 at the start) | none (as they are; CI2MG)",
+        )
+        ego_l2: float = hp(
+            1e-4,
+            "weight of 1/2 ||ID embeddings of the batch||^2 / that batch's own size; LightGCN 1e-4",
+            ge=0,
+        )
+        content_l2: float = hp(
+            1e-4,
+            "variant c; the same of the batch's theta_u and of its items' projected features before they are "
+            "normalised (a unit row has no norm to shrink); Elliot has one weight for both terms",
+            ge=0,
+        )
+        init: IdInit = hp("xavier", "of the IDs: xavier (uniform) | normal (standard deviation 0.1)")
+        training: Training = hp(Training(batch_size=1024), "LightGCN: Adam, lr 1e-3, batches of 1024")
+
+        @model_validator(mode="after")
+        def _check_variant(self) -> Self:
+            """Raises ConfigError for a value that differs from its default but is of no use to the variant."""
+            for name, variants in _USED_BY.items():
+                value, default = getattr(self, name), type(self).model_fields[name].default
+                if self.variant not in variants and value != default:
+                    raise ConfigError(
+                        f"model.{name}={value} has no effect with model.variant={self.variant} (only with "
+                        f"{' and '.join(variants)}); leave it at {default}."
+                    )
+            return self
+
+    settings: Settings
+
+    def __init__(self, catalog: Catalog, **values: Any) -> None:
+        super().__init__(catalog, **values)
+        s = self.settings
         self.adjacency = symmetric_adjacency(catalog)
-        self.ego = id_table(catalog.n_users + catalog.n_items, dim, init)
+        self.ego = id_table(catalog.n_users + catalog.n_items, s.dim, s.init)
 
         widths = list(catalog.dims.values())
-        self.projection = Projection([sum(widths)] if variant == "c" else widths, dim, projection)
-        if variant == "a":
-            self.two_hop_mean = TwoHopMean(catalog, keep_own=keep_own, cold=cold)
-            self.blocks = Blocks(len(widths), block_norm)
-        elif variant == "b":
-            width = (len(widths) + 1) * dim
-            self.fuse_users = nn.Linear(width, dim)
-            self.fuse_items = nn.Linear(width, dim, bias=False)  # it would add the same to all scores of a user
+        self.projection = Projection([sum(widths)] if s.variant == "c" else widths, s.dim, s.projection)
+        if s.variant == "a":
+            self.two_hop_mean = TwoHopMean(catalog, keep_own=s.keep_own, cold=s.cold)
+            self.blocks = Blocks(len(widths), s.block_norm)
+        elif s.variant == "b":
+            width = (len(widths) + 1) * s.dim
+            self.fuse_users = nn.Linear(width, s.dim)
+            self.fuse_items = nn.Linear(width, s.dim, bias=False)  # it would add the same to all scores of a user
             for layer in (self.fuse_users, self.fuse_items):
                 nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(self.fuse_users.bias)
         else:
-            self.theta = nn.Parameter(nn.init.xavier_uniform_(torch.empty(catalog.n_users, dim)))
+            self.theta = nn.Parameter(nn.init.xavier_uniform_(torch.empty(catalog.n_users, s.dim)))
             self.blocks = Blocks(1)
 
     def prepare(self, view: ModalityView) -> list[Tensor]:
         """What is projected: M tensors [n_items, D_m], or (c) one of all modalities side by side."""
         raw = [view.features[m] for m in self.catalog.modalities]
-        if self.center:
+        if self.settings.center:
             raw = [centred(x, visible) for x, visible in zip(raw, view.mask.unbind(1), strict=True)]
-        if self.variant == "c":
+        if self.settings.variant == "c":
             return [torch.cat(raw, 1)]
-        return [F.normalize(x) for x in raw] if self.variant == "b" else raw
+        return [F.normalize(x) for x in raw] if self.settings.variant == "b" else raw
 
     def start_epoch(self, epoch: int, view: ModalityView) -> None:
         if epoch == 0:
@@ -113,22 +139,23 @@ class LightGCNM(Recommender):
 
         k is M + 1, or 2 in variant c.
         """
-        content = self.projection(self.prepared(view)).flatten(1)
-        if self.variant == "b":
+        s, content = self.settings, self.projection(self.prepared(view)).flatten(1)
+        if s.variant == "b":
             users, items = self.of_nodes(self.ego)
             channels = users.repeat(1, 1 + len(self.catalog.modalities))
-            return propagate(self.adjacency, torch.cat([channels, torch.cat([items, content], 1)]), self.n_layers)
-        beside = self.two_hop_mean(content) if self.variant == "a" else (self.theta, content)
-        return torch.cat([propagate(self.adjacency, self.ego, self.n_layers), torch.cat(beside)], 1)
+            return propagate(self.adjacency, torch.cat([channels, torch.cat([items, content], 1)]), s.n_layers)
+        beside = self.two_hop_mean(content) if s.variant == "a" else (self.theta, content)
+        return torch.cat([propagate(self.adjacency, self.ego, s.n_layers), torch.cat(beside)], 1)
 
     def read_out(self, users: Tensor, items: Tensor) -> Embeddings:
         """Final embeddings from rows of ``encode``."""
-        if self.variant == "b":
+        if self.settings.variant == "b":
             return Embeddings(self.fuse_users(users), self.fuse_items(items))
-        return Embeddings(self._blocks(users) if self.variant == "a" else users, self._blocks(items))
+        return Embeddings(self._blocks(users) if self.settings.variant == "a" else users, self._blocks(items))
 
     def _blocks(self, nodes: Tensor) -> Tensor:
-        blocks: Tensor = self.blocks(nodes[:, : self.dim], nodes[:, self.dim :].unflatten(1, (-1, self.dim)))
+        d = self.settings.dim
+        blocks: Tensor = self.blocks(nodes[:, :d], nodes[:, d:].unflatten(1, (-1, d)))
         return blocks
 
     def represent(self, view: ModalityView) -> Embeddings:
@@ -141,22 +168,8 @@ class LightGCNM(Recommender):
         i, j = items.chunk(2)
         terms = {
             "bpr": bpr((users * i).sum(1), (users * j).sum(1)),
-            "ego_l2": self.ego_l2 * squared_l2(self.ego.index_select(0, rows), batch_size=size),
+            "ego_l2": self.settings.ego_l2 * squared_l2(self.ego.index_select(0, rows), batch_size=size),
         }
-        if self.variant == "c":
-            terms["content_l2"] = self.content_l2 * squared_l2(nodes[:, self.dim :], batch_size=size)
+        if self.settings.variant == "c":
+            terms["content_l2"] = self.settings.content_l2 * squared_l2(nodes[:, self.settings.dim :], batch_size=size)
         return terms
-
-
-def _check(values: dict[str, Any]) -> None:
-    """Raises ConfigError for keywords of LightGCNM that are out of range or of no use to the variant."""
-    check_choices(LightGCNM.__init__, values)
-    check_lowest(values, {"dim": 1, "n_layers": 0, "ego_l2": 0, "content_l2": 0})
-    check_modalities(values, "LightGCN-M")
-    variant, defaults = values["variant"], inspect.signature(LightGCNM.__init__).parameters
-    for name, variants in _USED_BY.items():
-        if variant not in variants and values[name] != defaults[name].default:
-            raise ConfigError(
-                f"model.{name}={values[name]} has no effect with model.variant={variant} (only with "
-                f"{' and '.join(variants)}); leave it at {defaults[name].default}."
-            )

@@ -1,4 +1,6 @@
-"""MF-BPR (Rendle et al., UAI 2009): matrix factorisation trained on pairs. methods.md section 7.1."""
+"""MF-BPR (Rendle et al., UAI 2009): matrix factorisation trained on pairs."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,31 +10,35 @@ from recmm.data.catalog import Catalog
 from recmm.losses import bpr, frobenius_norm
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
+from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 
 
 class MFBPR(Recommender):
-    """Score = inner product of a user and an item vector; no biases.
+    """Score = inner product of a user and an item vector, without biases.
 
-    Args:
-        dim: width d of the vectors.
-        frobenius: weight of the batch's (not squared) Frobenius norms divided by the batch size, called EmbLoss in
-            public toolboxes (methods.md, B6a).
+        L = mean over the batch of -log sigmoid(u . i - u . j) + frobenius (||U||_F + ||I||_F + ||J||_F) / B
+
+    U, I and J [B, d] are the vectors of a batch's users, positive and negative items.
     """
 
+    class Settings(MethodSettings):
+        dim: int = hp(64, "width d of the vectors", ge=1)
+        frobenius: float = hp(
+            0.1,
+            "weight of the batch's (not squared) Frobenius norms / batch size, called EmbLoss in public toolboxes, "
+            "whose grids go from 2 to 1e-5",
+            ge=0,
+        )
+        training: Training = hp(Training(), "public toolboxes: Adam, lr 1e-3, batches of 2048")
+
+    settings: Settings
     uses_modalities = False
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        dim: int = 64,
-        frobenius: float = 0.1,
-        training: Training = Training(),
-    ) -> None:
-        super().__init__(catalog, training)
-        self.frobenius = frobenius
-        self.in_batch_losses = frobenius > 0  # norms of whole batches
+    def __init__(self, catalog: Catalog, **values: Any) -> None:
+        super().__init__(catalog, **values)
+        dim = self.settings.dim
+        self.in_batch_losses = self.settings.frobenius > 0  # norms of whole batches
         self.users = nn.Parameter(nn.init.xavier_normal_(torch.empty(catalog.n_users, dim)))
         self.items = nn.Parameter(nn.init.xavier_normal_(torch.empty(catalog.n_items, dim)))
 
@@ -43,5 +49,5 @@ class MFBPR(Recommender):
         u, i, j = self.users[batch.users], self.items[batch.positives], self.items[batch.negatives]
         return {
             "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
-            "frobenius": self.frobenius * frobenius_norm(u, i, j),
+            "frobenius": self.settings.frobenius * frobenius_norm(u, i, j),
         }

@@ -1,4 +1,4 @@
-"""VBPR (He & McAuley, AAAI 2016), for any number of modalities. methods.md section 7.7."""
+"""VBPR (He & McAuley, AAAI 2016), for any number of modalities."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from recmm.data.catalog import Catalog
 from recmm.losses import bpr, frobenius_norm
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
-from recmm.models.checks import check_lowest, check_modalities
+from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 from recmm.nn.propagation import id_table
 
@@ -23,45 +23,45 @@ class VBPR(Recommender):
     step projects the items of its batch alone, an evaluation all of them. A hidden modality contributes what the
     imputer put there: with zeros and no other modality, the second block is b.
 
-    The paper and the multimodal version in MMRec differ in
-    - the bias beta_i of an item and beta' f_i of its features, which MMRec leaves out: ``biases`` (the paper's offset
-      and user bias change neither a ranking nor its loss);
-    - the regulariser: MMRec has ``frobenius``; the paper's squared norms are ``training.weight_decay``;
-    - the features: the paper has images only (``dataset.modalities=[visual]``); MMRec puts text before images, an order
-      that changes nothing.
-
-    Args:
-        dim: width of gamma_u and gamma_i.
-        content_dim: width of theta_u and of the projected features.
-        biases: the paper's beta_i + beta' f_i.
-        frobenius: weight of the (not squared) Frobenius norms of the batch's [gamma_u ‖ theta_u] and of its items'
-            [gamma_i ‖ E f_i + b], divided by the batch size: EmbLoss (methods.md, B6a).
-        training: optimiser and batches.
-
-    Raises:
-        ConfigError: for a value outside its range, or a catalogue without modalities.
+    The multimodal version in MMRec differs from the paper in its biases and its regulariser (``Settings``). The paper's
+    offset and user bias are left out here, as they change neither a ranking nor its loss. The paper has images only
+    (``dataset.modalities=[visual]``). MMRec puts text before images; that order changes nothing.
     """
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        dim: int = 64,
-        content_dim: int = 64,
-        biases: bool = False,
-        frobenius: float = 1.0,
-        training: Training = Training(),
-    ) -> None:
-        _check(locals())
-        super().__init__(catalog, training)
-        self.width, self.frobenius = dim + content_dim, frobenius
-        self.in_batch_losses = frobenius > 0  # norms of whole batches
-        self.users = id_table(catalog.n_users, self.width)
-        self.items = id_table(catalog.n_items, dim)
-        self.projection = nn.Linear(sum(catalog.dims.values()), content_dim + biases)  # E; beta' is its last row
+    class Settings(MethodSettings):
+        """Defaults follow MMRec, with the values that DGMRec's authors tuned for TikTok with modalities missing, except
+        for the size of a batch.
+        """
+
+        dim: int = hp(64, "width of gamma_u and gamma_i, the users' and items' own factors", ge=1)
+        content_dim: int = hp(64, "width of theta_u, the users' content factors, and of the projected features", ge=1)
+        biases: bool = hp(
+            False, "a bias beta_i of every item and one of its features, beta' f_i; paper true, MMRec false"
+        )
+        frobenius: float = hp(
+            1.0,
+            "weight of the (not squared) Frobenius norms of the batch's [gamma_u, theta_u] and of its items' [gamma_i, "
+            "E f_i + b] / batch size (EmbLoss); DGMRec 1 (TikTok, Clothing, Sports), 0 (Baby); MMRec's grid goes from "
+            "2 to 1e-5; the paper has squared norms: training.weight_decay",
+            ge=0,
+        )
+        training: Training = hp(
+            Training(),
+            "DGMRec: lr 1e-3 (TikTok), 5e-3 (Baby, Clothing, Sports); batches of 4096 (TikTok), 2048 (the others)",
+        )
+
+    settings: Settings
+
+    def __init__(self, catalog: Catalog, **values: Any) -> None:
+        super().__init__(catalog, **values)
+        s = self.settings
+        self.in_batch_losses = s.frobenius > 0  # norms of whole batches
+        self.users = id_table(catalog.n_users, s.dim + s.content_dim)
+        self.items = id_table(catalog.n_items, s.dim)
+        self.projection = nn.Linear(sum(catalog.dims.values()), s.content_dim + s.biases)  # E; beta' is its last row
         nn.init.xavier_normal_(self.projection.weight)
         nn.init.zeros_(self.projection.bias)
-        self.item_bias = nn.Parameter(torch.zeros(catalog.n_items)) if biases else None
+        self.item_bias = nn.Parameter(torch.zeros(catalog.n_items)) if s.biases else None
 
     def content(self, view: ModalityView, rows: Tensor | slice) -> Tensor:
         """E f_i + b of some items, with ``biases`` beta' f_i as one more column: [n, content_dim (+ 1)].
@@ -96,10 +96,4 @@ class VBPR(Recommender):
         if biases is not None:
             of_i, of_j = biases.chunk(2)
             positives, negatives = positives + of_i, negatives + of_j
-        return {"bpr": bpr(positives, negatives), "frobenius": self.frobenius * frobenius_norm(users, i, j)}
-
-
-def _check(values: dict[str, Any]) -> None:
-    """Raises ConfigError for a keyword of VBPR that is out of range."""
-    check_lowest(values, {"dim": 1, "content_dim": 1, "frobenius": 0})
-    check_modalities(values, "VBPR")
+        return {"bpr": bpr(positives, negatives), "frobenius": self.settings.frobenius * frobenius_norm(users, i, j)}

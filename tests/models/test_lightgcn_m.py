@@ -223,7 +223,7 @@ def test_gradients_reach_every_parameter(n_modalities: int, keywords: dict[str, 
     model.losses(BATCH, view(n_modalities))["bpr"].backward()
     for name, p in model.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().max() > 1e-6, name
-    if model.variant == "c":
+    if model.settings.variant == "c":
         assert not model.theta.grad[3].any()  # type: ignore[index]  # user 3 is not in the batch
 
 
@@ -301,10 +301,9 @@ def test_a_catalogue_without_modalities_is_refused(variant: Any) -> None:
 
 
 def test_the_variants_of_the_yaml_build() -> None:
-    training = OmegaConf.load(CONF / "lightgcn_m.yaml").training
-    assert training.lr == Training().lr and training.weight_decay == Training().weight_decay
-    for variant in ("b", "c"):
+    for variant, batch_size in (("b", 2048), ("c", 1024)):
         own: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"lightgcn_m_{variant}.yaml"))
         assert own.pop("defaults") == ["lightgcn_m", "_self_"]
-        own.pop("training", None)
-        assert LightGCNM(catalog(), **own).variant == variant
+        settings = LightGCNM(catalog(), **own).settings
+        assert settings.variant == variant
+        assert settings.training == Training(batch_size=batch_size)

@@ -127,8 +127,8 @@ def test_a_view_changes_no_bit(rate: float) -> None:
         ({"augmentation": "swap"}, r"model\.augmentation must be one of ed, nd, rw; got 'swap'"),
         ({"n_layers": 0}, r"model\.n_layers must be at least 1; got 0"),
         ({"lambda1": -0.1}, r"model\.lambda1 must be at least 0"),
-        ({"rho": 1.0}, r"model\.rho must be in \[0, 1\) and model\.temperature positive; got rho=1\.0"),
-        ({"temperature": 0.0}, r"model\.temperature positive; got .*temperature=0\.0"),
+        ({"rho": 1.0}, r"model\.rho must be in \[0, 1\); got 1\.0"),
+        ({"temperature": 0.0}, r"model\.temperature must be positive; got 0\.0"),
     ],
 )
 def test_wrong_keywords_are_refused(keywords: dict[str, Any], message: str) -> None:
