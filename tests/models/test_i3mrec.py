@@ -367,8 +367,9 @@ def test_an_epoch_replays_to_the_same_numbers_from_a_saved_state() -> None:
     model.start_epoch(0, view())
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     parts = {name: part.state_dict() for name, part in model.side_optimizers().items()}
-    assert set(parts) == {"club", "club_plateau"}
-    parts["club"]["state"] = {k: {n: v.clone() for n, v in s.items()} for k, s in parts["club"]["state"].items()}
+    assert set(parts) == {"conditionals.adam", "conditionals.plateau"}
+    adam = parts["conditionals.adam"]
+    adam["state"] = {k: {n: v.clone() for n, v in s.items()} for k, s in adam["state"].items()}
     first = epoch(model)
     again = make(dropout=0.5, beta=1.0, club={"plateau": True})
     again.load_state_dict(weights)
