@@ -106,7 +106,7 @@ def test_environment_scores_and_losses_by_hand(kind: str, reduce: str) -> None:
     losses = []
     for m in range(2):
         user = e_u[:, m] + (model.user_table if kind == "sum" else 0)
-        margins = torch.stack([user[u] @ (e_i[i, m] - e_i[j, m]) for u, i, j in zip(*BATCH, strict=True)])
+        margins = torch.stack([user[u] @ (e_i[i, m] - e_i[j, m]) for u, i, j in zip(*BATCH[:3], strict=True)])
         losses.append(F.softplus(-margins).mean())
     terms = model.losses(BATCH, view())
     expected = sum(losses) if reduce == "sum" else sum(losses) / 2
