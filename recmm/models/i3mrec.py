@@ -152,7 +152,8 @@ class I3MRec(Recommender):
 
     def encode(self, view: ModalityView) -> Tensor:
         """e^m of all users and items, Eq. 5-6: [n_users + n_items, M * d], the modalities side by side."""
-        users, items = self.user_table, torch.stack(self.project(view), 1)
+        items = torch.stack(self.project(view), 1)
+        users: Tensor = self.user_table
         if self.settings.norm0:
             items, users = F.normalize(items, dim=2), F.normalize(users)
         layer0 = torch.cat([users.repeat(1, self.n_modalities), items.flatten(1)])
