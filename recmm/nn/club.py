@@ -1,6 +1,6 @@
-"""CLUB: a sampled upper bound of mutual information that can be minimised (Cheng et al., ICML 2020; methods.md B14)."""
+"""CLUB: a sampled upper bound of mutual information that can be minimised (Cheng et al., ICML 2020)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -48,13 +48,13 @@ def club_bound(q: Gaussian, z: Tensor, permutation: Tensor) -> Tensor:
 
 
 class Conditionals(SelfFitting):
-    """Several q(z | x), the optimiser that fits them, and the estimates of information that they allow.
+    """Several q(z | x), the optimiser that fits them, and the bounds of information that they allow.
 
     Args:
         widths: width of the condition of each network.
         z_dim: width of the target.
         squash: a sigmoid on conditions and targets.
-        frozen: estimates send no gradient into the networks, only into the target, and the method's optimiser leaves
+        frozen: bounds send no gradient into the networks, only into the target, and the method's optimiser leaves
             the networks alone.
         plateau: the learning rate falls when the likelihood no longer rises (ReduceLROnPlateau).
         steps, n_rows, lr: of one ``fit``: Adam steps, rows in each, learning rate.
@@ -103,27 +103,18 @@ class Conditionals(SelfFitting):
 
     def bounds(self, conditions: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         """``club_bound`` of each network on its own rows; 0 with fewer than two, where nothing can be shuffled."""
-        return self._estimates(
-            conditions, targets, lambda q, z: club_bound(q, z, torch.randperm(len(z), device=z.device))
-        )
-
-    def log_likelihoods(self, conditions: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        """Mean of log q(z_i | x_i), without its constant, of each network on its own rows."""
-        return self._estimates(conditions, targets, lambda q, z: log_likelihood(q, z) / 2)
-
-    def optimizers(self) -> dict[str, Stateful]:
-        """Adam and, if there is one, its scheduler."""
-        return {"adam": self.adam} | ({} if self.plateau is None else {"plateau": self.plateau})
-
-    def _estimates(
-        self, conditions: Sequence[Tensor], targets: Sequence[Tensor], estimate: Callable[[Gaussian, Tensor], Tensor]
-    ) -> Tensor:
         values = []
         for network, x, target in zip(self.networks, conditions, targets, strict=True):
             with torch.set_grad_enabled(not self.fitted_apart and torch.is_grad_enabled()):
                 q = network(self._squashed(x))
-            values.append(estimate(q, self._squashed(target)) if len(x) > 1 else target.new_zeros(()))
+            z = self._squashed(target)
+            enough = len(x) > 1
+            values.append(club_bound(q, z, torch.randperm(len(z), device=z.device)) if enough else z.new_zeros(()))
         return torch.stack(values)
+
+    def optimizers(self) -> dict[str, Stateful]:
+        """Adam and, if there is one, its scheduler."""
+        return {"adam": self.adam} | ({} if self.plateau is None else {"plateau": self.plateau})
 
     def _squashed(self, x: Tensor) -> Tensor:
         return x.sigmoid() if self.squash else x

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Pooling = Literal["mean_M", "mean_active", "concat"]
+Pooling = Literal["mean", "concat"]
 
 
 def nonempty_masks(n_modalities: int) -> Tensor:
@@ -22,8 +22,8 @@ class MaskedFusion(nn.Module):
 
     Args:
         n_modalities, dim: M and the width d of each embedding and of the result.
-        pooling: "mean_M" divides the sum of what a mask leaves by M, "mean_active" by the number of modalities that it
-            leaves, "concat" puts them side by side, zeros for what is masked.
+        pooling: "mean" divides the sum of what a mask leaves by M, "concat" puts the modalities side by side, zeros for
+            what is masked.
         dropout: probability, in training, between Linear and Tanh.
     """
 
@@ -35,25 +35,17 @@ class MaskedFusion(nn.Module):
             identity = identity.repeat(1, n_modalities) / n_modalities
         self.weight = nn.Parameter(identity)
 
-    def forward(self, embeddings: Tensor, masks: Tensor, available: Tensor | None = None, *, drop: bool) -> Tensor:
+    def forward(self, embeddings: Tensor, masks: Tensor, *, drop: bool) -> Tensor:
         """Item representations under each mask.
 
         Args:
             embeddings: [n, M, d].
             masks: 0 or 1, [K, M].
-            available: 0 or 1, [n, M], or None where availability is ignored; an unavailable modality counts as masked,
-                and means then divide by the number of modalities that are left.
             drop: whether dropout acts, with a draw of its own for every mask.
 
         Returns:
             [K, n, d].
         """
-        weights = masks[:, None, :] if available is None else masks[:, None, :] * available
-        kept = embeddings * weights[..., None]  # [K, n, M, d]
-        if self.pooling == "concat":
-            pooled = kept.flatten(2)
-        elif self.pooling == "mean_M" and available is None:
-            pooled = kept.mean(2)
-        else:
-            pooled = kept.sum(2) / weights.sum(-1, keepdim=True).clamp_min(1)
+        kept = embeddings * masks[:, None, :, None]  # [K, n, M, d]
+        pooled = kept.flatten(2) if self.pooling == "concat" else kept.mean(2)
         return torch.tanh(F.dropout(F.linear(pooled, self.weight), self.dropout, training=drop))

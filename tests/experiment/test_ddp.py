@@ -55,7 +55,11 @@ IN_BATCH: dict[str, Callable[[Catalog], Recommender]] = {
     "ci2mg": lambda catalog: CI2MG(catalog, training=TRAINING),
     "i3mrec": lambda catalog: I3MRec(catalog, training=TRAINING),
     "i3mrec, code": lambda catalog: I3MRec(
-        catalog, irm="grad_user", mask_mode="sampled", club_in_main=True, club_plateau=True, training=TRAINING
+        catalog,
+        irm={"penalty": "gradient_variance"},
+        masks={"n_sampled": 2},
+        club={"in_main": True, "plateau": True},
+        training=TRAINING,
     ),
 }
 

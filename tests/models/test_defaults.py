@@ -3,7 +3,7 @@
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hydra.utils import get_class
@@ -76,7 +76,7 @@ def test_bounds_hold_from_python_and_from_the_configuration(name: str) -> None:
     beyond = {"ge": -1, "gt": 0, "le": 1, "lt": 0}  # added to a bound, a value that is just out
     for key, field in fields_of(settings_class(name)).items():
         for kind, bound in bounds_of(field).items():
-            is_integer = isinstance(field.default, int) and not isinstance(field.default, bool)
+            is_integer = int in (field.annotation, *get_args(field.annotation))
             value = int(bound + beyond[kind]) if is_integer else float(bound + beyond[kind])
             group, _, leaf = key.removeprefix("model.").rpartition(".")
             with pytest.raises(ConfigError) as from_python:

@@ -20,7 +20,7 @@ def test_all_non_empty_masks_with_the_full_one_last() -> None:
     assert three[-1].tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("pooling", ["mean_M", "mean_active", "concat"])
+@pytest.mark.parametrize("pooling", ["mean", "concat"])
 def test_full_mask_starts_as_the_mean_of_the_modalities(pooling: str) -> None:
     embeddings = torch.randn(4, 3, 5)
     fusion = MaskedFusion(3, 5, pooling=pooling, dropout=0.5)  # type: ignore[arg-type]
@@ -31,24 +31,14 @@ def test_what_the_sum_is_divided_by() -> None:
     embeddings, one_of_two = torch.randn(4, 2, 5), torch.tensor([[1.0, 0.0]])
     divided = {
         pooling: MaskedFusion(2, 5, pooling=pooling, dropout=0.0)(embeddings, one_of_two, drop=True)[0].atanh()
-        for pooling in ("mean_M", "mean_active", "concat")
+        for pooling in ("mean", "concat")
     }
-    assert torch.allclose(divided["mean_M"], embeddings[:, 0] / 2, atol=1e-4)
+    assert torch.allclose(divided["mean"], embeddings[:, 0] / 2, atol=1e-4)
     assert torch.allclose(divided["concat"], embeddings[:, 0] / 2, atol=1e-4)
-    assert torch.allclose(divided["mean_active"], embeddings[:, 0], atol=1e-2)
-
-
-def test_unavailable_modalities_are_left_out_and_not_counted() -> None:
-    embeddings = torch.randn(3, 2, 4)
-    available = torch.tensor([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
-    fused = MaskedFusion(2, 4, pooling="mean_M", dropout=0.0)(embeddings, torch.ones(1, 2), available, drop=False)[0]
-    assert torch.allclose(fused[0], embeddings[0].mean(0).tanh())
-    assert torch.allclose(fused[1], embeddings[1, 1].tanh())
-    assert not fused[2].any()
 
 
 def test_dropout_draws_anew_for_every_mask_and_only_if_asked() -> None:
-    fusion, embeddings = MaskedFusion(2, 64, pooling="mean_M", dropout=0.5), torch.ones(20, 2, 64)
+    fusion, embeddings = MaskedFusion(2, 64, pooling="mean", dropout=0.5), torch.ones(20, 2, 64)
     masks = torch.ones(2, 2)
     first, second = fusion(embeddings, masks, drop=True)
     assert not torch.equal(first, second)
