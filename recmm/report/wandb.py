@@ -123,7 +123,9 @@ def _own_entity() -> str:
     try:
         return wandb.Api().default_entity or ""
     except Exception as error:  # as above
-        raise RunError(f"W&B does not return your default entity ({error}). Check WANDB_API_KEY, or give --entity.") from error
+        raise RunError(
+            f"W&B does not return your default entity ({error}). Check WANDB_API_KEY, or give --entity."
+        ) from error
 
 
 def _at(ws: Any, url: str | None) -> Any:
