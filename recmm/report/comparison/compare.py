@@ -86,7 +86,7 @@ def compare(frame: pl.DataFrame, metric: str, *, split: str = "test", test: str 
     """Compare all methods under each condition of each dataset: the best one against each of the others.
 
     The values per user are averaged over the seeds and the mask seeds that both methods have run, paired over users,
-    and tested. p values are corrected by Holm's method over all methods of one dataset, condition and metric.
+    and tested. p values are corrected by Holm's method over all tests of one dataset, condition and metric.
     Feature-free methods take part under every condition. ``seeds`` tests the runs' means instead, paired by seed.
 
     Args:

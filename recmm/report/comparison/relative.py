@@ -24,6 +24,6 @@ def relative_performance(results: Results) -> list[Table]:
                 "standard deviation does not include the spread of that mean",
             )
             name = file_name("degradation", str(catalogue), metric)
-            title = f"Relative performance on {catalogue}: {metric_name(metric)} relative to full modality"
+            title = f"Relative performance: {metric_name(metric)} on {catalogue}"
             tables.append(Table(name, title, note, ("method",), tuple(conditions), rows))
     return [table for table in tables if table.columns and any(cell.n for row in table.rows for cell in row.cells)]

@@ -30,7 +30,7 @@ _COLUMNS = {
 }
 _NOTE = (
     "The best method against each of the others under one condition. Values per user are averaged over seeds and mask "
-    "seeds and paired over users. p values are corrected by Holm's method over all methods of one catalogue, condition "
+    "seeds and paired over users. p values are corrected by Holm's method over all tests of one catalogue, condition "
     'and metric. Intervals are bootstrapped over what the column "intervals over" names (seeds and mask seeds from 3 '
     "on); they are empty unless every seed was run with every mask seed. Published settings take no part. Of several "
     "settings of one model only the best on validation takes part."
