@@ -1,1 +1,1 @@
-"""Reads records of finished runs, and nothing else: tables, comparisons, pictures."""
+"""What finished runs say, in one direction: records -> table of results -> comparison -> figures -> page."""

@@ -1,4 +1,4 @@
-"""The comparison as a W&B workspace: bars by method, curves over rates, hyper-parameters in parallel coordinates."""
+"""The comparison as a W&B workspace: bars by method, curves over rates, parallel coordinates of hyper-parameters."""
 
 import json
 import shlex
@@ -12,8 +12,8 @@ import typer
 from recmm.data.files.atomic import replace_atomically
 from recmm.errors import RunError
 from recmm.experiment.loggers import wandb_mode
-from recmm.report.runs import Runs, load_runs
-from recmm.report.variants import ANY
+from recmm.report.records.runs import Runs, load_runs
+from recmm.report.records.variants import ANY
 
 METRICS = ("recall@20", "ndcg@20")
 """What the panels compare."""
@@ -51,14 +51,14 @@ def create(
         again += [f"--project {project}"] * (project != PROJECT) + [f"--entity {entity}"] * bool(entity)
         typer.echo(
             "Nothing was sent, as W&B is offline here (no WANDB_API_KEY, or WANDB_MODE says so). To see it on W&B, set "
-            f"WANDB_API_KEY and say\n  {_how_to_sync(folders)}\n  {' '.join(again)}"
+            f"WANDB_API_KEY and run\n  {_how_to_sync(folders)}\n  {' '.join(again)}"
         )
 
 
 def write_workspace(folders: Sequence[Path], *, project: str = PROJECT, entity: str = "") -> str | None:
     """Write the specification of a workspace into the first folder and, online, save it on W&B; returns its address.
 
-    It replaces the workspace that an earlier call made for this folder. What a user changed in that one is lost.
+    It replaces the workspace that an earlier call made for this folder, with all changes that a user made to it.
 
     Raises:
         RunError: there is no finished run, wandb-workspaces is not installed, or W&B does not take the workspace.
@@ -77,10 +77,10 @@ def write_workspace(folders: Sequence[Path], *, project: str = PROJECT, entity: 
 
 
 def specify(runs: Runs, *, project: str, entity: str) -> Any:
-    """The workspace (of wandb-workspaces), not yet saved: its sections are those that the runs have something for.
+    """The workspace (of wandb-workspaces), not yet saved. Sections without a panel are left out.
 
-    Panels read the configuration and summary that `recmm.experiment.loggers` gives to W&B; runs are those that ended
-    well in the groups of these sweeps.
+    Panels read the configuration and summary that `recmm.experiment.loggers` gives to W&B. They show the finished runs
+    in the groups of these sweeps.
     """
     ws, _ = _library()
     sections = [_bars(runs), _rate_curves(runs), _hyper_parameters(runs), _learning_curves()]
@@ -123,7 +123,9 @@ def _own_entity() -> str:
     try:
         return wandb.Api().default_entity or ""
     except Exception as error:  # as above
-        raise RunError(f"W&B does not say who you are ({error}). Check WANDB_API_KEY, or give --entity.") from error
+        raise RunError(
+            f"W&B does not return your default entity ({error}). Check WANDB_API_KEY, or give --entity."
+        ) from error
 
 
 def _at(ws: Any, url: str | None) -> Any:
@@ -183,7 +185,7 @@ def _rate_curves(runs: Runs) -> Any:
 
 
 def _hyper_parameters(runs: Runs) -> Any:
-    """For each model with several variants, what varies against the metric that selects and that of test."""
+    """For each model with several variants: the hyper-parameters that vary, with the metric on validation and test."""
     ws, wr = _library()
     panels = []
     for model, columns in sorted(runs.hyper_parameters.items()):
@@ -219,7 +221,7 @@ def _learning_curves() -> Any:
 
 
 def _spans_decades(values: pl.Series) -> bool | None:
-    """True for positive numbers over two decades or more, which read better on a logarithmic axis; else None."""
+    """Whether an axis should be logarithmic: True for positive numbers over two decades or more, else None."""
     numbers = values.drop_nulls()
     if not numbers.dtype.is_numeric() or numbers.is_empty():
         return None
@@ -228,7 +230,7 @@ def _spans_decades(values: pl.Series) -> bool | None:
 
 
 def _write(path: Path, workspace: Any, url: str | None) -> None:
-    """What W&B would be sent, with the address where it was sent before."""
+    """Write the specification, with the address of the workspace that it was last saved as."""
     view = workspace._to_model()  # the package has no public way to its specification
     content = {
         "url": url,

@@ -9,6 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recmm.report.records.runs import load_runs
+from recmm.report.results.results import Results, tabulate
+
 RunWriter = Callable[..., Path]
 
 
@@ -17,7 +20,7 @@ def write_run(tmp_path: Path) -> RunWriter:
     """``write_run("sweep/name", model=..., values=...)`` makes the folder of a finished run below ``tmp_path``.
 
     ``values``: float [n_users], test/recall@20 per user; validation gets half of them. ``config``: further keys of the
-    identity. ``blind``: of a method that looks at no modality. Other keywords replace entries of `result.json`.
+    identity. ``blind``: of a feature-free method. Other keywords replace entries of `result.json`.
     """
 
     def write(
@@ -106,4 +109,25 @@ def made_sweep(write_run: RunWriter, tmp_path: Path) -> Path:
                 write(model, seed, rate, count, strata=strata)
     write("third", 0, 0.1, 4, settings_source="published")
     write("second", 7, 0.9, 0, status="failed")
+    return tmp_path / "sweep"
+
+
+@pytest.fixture
+def results_of() -> Callable[[Path], Results]:
+    """Folder of a sweep -> the table of its results by Recall@20; the links are the names of the runs' folders."""
+
+    def read(sweep: Path) -> Results:
+        return tabulate(load_runs([sweep]), ["recall@20"], sweep)
+
+    return read
+
+
+@pytest.fixture
+def sweep_with_full(write_run: RunWriter, tmp_path: Path) -> Path:
+    """`first` reaches .25 and .75 with all modalities, .25 and .5 with half; `second` never ran with all."""
+    for seed, (full, half) in enumerate(((1, 1), (3, 2))):
+        for setting, hits in (("full", full), ("rate", half)):
+            missing = {"setting": setting, "rate": None if setting == "full" else 0.5}
+            write_run(f"sweep/{setting}-{seed}", seed=seed, missing=missing, values=[1] * hits + [0] * (4 - hits))
+    write_run("sweep/second", model="second")
     return tmp_path / "sweep"

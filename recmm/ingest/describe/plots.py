@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from recmm.data.files.atomic import atomic_file
 from recmm.ingest.describe.statistics import Description
 from recmm.ingest.describe.tables import pattern_name
-from recmm.report.figures import COLOURS, HATCHES, STYLE, plain
+from recmm.report.figures.style import COLOURS, HATCHES, STYLE, plain
 
 MOST_PATTERNS = 12  # bars; rarer subsets are summed in one more bar
 LOG_FROM = 5  # ratio of the largest to the smallest norm above which the axis is logarithmic

@@ -1,0 +1,40 @@
+"""A table of the report as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from recmm.report.comparison.tables import Table
+from recmm.report.results.cells import Cell
+
+
+def to_csv(table: Table) -> str:
+    """The table as CSV: one line per number, or per row where the table is ``wide``; numbers at full precision.
+
+    ``shown`` is the number as the page prints it; ``folders`` are the runs behind it, separated by ``;``.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    if table.wide:
+        writer.writerow([*table.labels, *table.columns, "folders"])
+        for row in table.rows:
+            writer.writerow([*row.labels, *(_plain(cell.value) for cell in row.cells), _folders(row.cells)])
+        return buffer.getvalue()
+    measured = ("value", "sd", "n", "shown", "mark", "star", "below_popularity", "published", "folders")
+    writer.writerow([*table.labels, "column", *measured])
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            if cell.value is None:
+                continue
+            numbers = [_plain(value) for value in (cell.value, cell.sd, cell.n)]
+            flags = [cell.mark, "*" if cell.star else "", "yes" if cell.below_popularity else ""]
+            writer.writerow([*row.labels, column, *numbers, cell.shown, *flags, cell.published or "", _folders([cell])])
+    return buffer.getvalue()
+
+
+def _plain(value: float | int | str | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _folders(cells: Sequence[Cell]) -> str:
+    return ";".join(dict.fromkeys(folder for cell in cells for folder in cell.folders))
