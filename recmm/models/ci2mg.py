@@ -19,7 +19,7 @@ from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError
 from recmm.graph import symmetric_adjacency
-from recmm.losses import bpr, info_nce, squared_l2
+from recmm.losses import bpr_of, contrast, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.checks import check_choices, check_lowest, check_modalities
@@ -332,14 +332,13 @@ class CI2MG(Recommender):
         parts = self(view)
         users, items = parts["users"][batch.users], parts["items"]
         positives, negatives = items[batch.positives], items[batch.negatives]
-        terms = {"bpr": bpr((users * positives).sum(1), (users * negatives).sum(1))}  # Eq. 14
+        terms = {"bpr": bpr_of(users, positives, negatives)}  # Eq. 14
         if self.contrast and self.lambda1:
             terms["contrast"] = self.lambda1 * self.contrasted(parts, batch, view)
         if self.task and self.lambda2:
             terms["reconstruction"] = self.lambda2 * self.reconstruction(parts, view)
         if self.ego_l2:
-            rows = batch.nodes(self.catalog.n_users)
-            terms["ego_l2"] = self.ego_l2 * squared_l2(*self.ego.index_select(0, rows).chunk(3))
+            terms["ego_l2"] = self.ego_l2 * squared_l2(*batch.gather(self.ego, self.catalog.n_users).chunk(3))
         if self.lambda3:
             squares = [p.square().sum() for p in self.main_parameters()]
             terms["l2"] = self.lambda3 * torch.stack(squares).sum()
@@ -356,9 +355,10 @@ class CI2MG(Recommender):
             q, q_hat = unit_rows(parts["q"][:, m]), unit_rows(parts["q_hat"][:, m])
             if self.negatives == "batch":
                 q, q_hat, anchors = q[anchors], q_hat[anchors], torch.arange(len(anchors), device=q.device)
-            loss = info_nce(q[anchors], q_hat, anchors, self.temperature)
+            loss = contrast(q[anchors], q_hat, anchors, self.temperature, among="all", tiled=False)
             if self.contrast_both:
-                loss = (loss + info_nce(q_hat[anchors], q, anchors, self.temperature)) / 2
+                back = contrast(q_hat[anchors], q, anchors, self.temperature, among="all", tiled=False)
+                loss = (loss + back) / 2
             total = total + loss
         return total
 

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.graph import symmetric_adjacency
-from recmm.losses import bpr, gradient_variance, loss_variance, pairwise_info_nce, squared_l2
+from recmm.losses import bpr, bpr_of, gradient_variance, loss_variance, pairwise_info_nce, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
+from recmm.nn.channels import propagate_channels
 from recmm.nn.club import Conditionals
 from recmm.nn.fusion import MaskedFusion, nonempty_masks
-from recmm.nn.propagation import propagate
 from recmm.settings import ComponentSettings
 
 
@@ -156,8 +156,7 @@ class I3MRec(Recommender):
         users: Tensor = self.user_table
         if self.settings.norm0:
             items, users = F.normalize(items, dim=2), F.normalize(users)
-        layer0 = torch.cat([users.repeat(1, self.n_modalities), items.flatten(1)])
-        return propagate(self.adjacency, layer0, self.settings.n_layers)
+        return propagate_channels(self.adjacency, users, items.flatten(1), self.settings.n_layers)
 
     def by_modality(self, nodes: Tensor) -> Tensor:
         """[n, M * d] -> [n, M, d]."""
@@ -182,8 +181,7 @@ class I3MRec(Recommender):
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         s, n_users = self.settings, self.catalog.n_users
         nodes = self.encode(view)
-        wanted = batch.nodes(n_users)
-        e_u, e_i, e_j = self.by_modality(nodes.index_select(0, wanted)).chunk(3)  # [B, M, d] each
+        e_u, e_i, e_j = self.by_modality(batch.gather(nodes, n_users)).chunk(3)  # [B, M, d] each
         ids = self.user_table.index_select(0, batch.users)
         terms: dict[str, Tensor] = {}
 
@@ -196,7 +194,7 @@ class I3MRec(Recommender):
 
         user = self.ranking_user(ids, e_u)  # 4.2.2 information bottleneck
         z_i, z_j = (self.fuse(e, self.masks[-1:], drop=True)[0] for e in (e_i, e_j))
-        terms["ranking"] = bpr((user * z_i).sum(1), (user * z_j).sum(1))  # Eq. 12
+        terms["ranking"] = bpr_of(user, z_i, z_j)  # Eq. 12
         if s.alpha:
             items = torch.unique(batch.positives) if s.masks.unique else batch.positives
             terms["consistency"] = s.alpha * self.consistency(self.by_modality(nodes.index_select(0, n_users + items)))

@@ -1,30 +1,22 @@
 """LATTICE (Zhang et al., MM 2021): item graphs learnt from the modalities."""
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
-from recmm.graph import SparseProduct, mean_with_self, symmetric_adjacency
-from recmm.losses import bpr, squared_l2
+from recmm.graph import Graph, mean_with_self, symmetric_adjacency, weighted_sum
+from recmm.losses import bpr_of, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
-from recmm.nn.knn_graph import ItemGraph, comparable, knn_graph, weighted_sum
+from recmm.nn.knn_graph import ModalityGraphs, knn_graph, modality_graphs
 from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.raw_features import RawFeatures
 from recmm.nn.rows import unit_rows
-
-
-class RawGraphs(NamedTuple):
-    """comparable: bool [n_items] of each modality, who has neighbours; initial: S_0^m, normalised."""
-
-    comparable: list[Tensor]
-    initial: list[ItemGraph]
 
 
 class LATTICE(Recommender):
@@ -90,58 +82,56 @@ class LATTICE(Recommender):
         self.raw = RawFeatures(catalog, trainable=s.trainable_features)  # X^m
         self.projectors = nn.ModuleList(nn.Linear(width, s.dim) for width in widths)  # W_m, b_m
         self.modality_weights = nn.Parameter(torch.full((len(widths),), 1 / len(widths)))
-        self._constant: dict[str, SparseProduct] = {}  # S of this epoch, from its second batch on; by view
+        self._constant: dict[str, Graph] = {}  # S of this epoch, from its second batch on; by view
 
     # ------------------------------------------------------------------ the item graph
 
-    def prepare(self, view: ModalityView) -> RawGraphs:
-        raw = list(view.features.values())
-        among = [comparable(x, visible, self.settings.k) for x, visible in zip(raw, view.mask.unbind(1), strict=True)]
-        graphs = [knn_graph(x, rows, self.settings.k).normalised() for x, rows in zip(raw, among, strict=True)]
-        return RawGraphs(among, graphs)
+    def prepare(self, view: ModalityView) -> ModalityGraphs:
+        """S_0^m of every modality."""
+        return modality_graphs(view, self.settings.k)
 
-    def item_graph(self, view: ModalityView) -> ItemGraph:
+    def item_graph(self, view: ModalityView) -> Graph:
         """S of the present parameters."""
-        state: RawGraphs = self.prepared(view)
+        state: ModalityGraphs = self.prepared(view)
         contents = [project(x) for project, x in zip(self.projectors, self.raw(view), strict=True)]  # F^m
         learnt = [knn_graph(f, rows, self.settings.k) for f, rows in zip(contents, state.comparable, strict=True)]
         if self.settings.normalise == "each":
-            learnt = [graph.normalised() for graph in learnt]
+            learnt = [graph.symmetric() for graph in learnt]
         alpha = list(self.modality_weights.softmax(0))
         mixed = weighted_sum(learnt, alpha)
         if self.settings.normalise == "sum":
-            mixed = mixed.normalised()
+            mixed = mixed.symmetric()
         skip = self.settings.skip
-        return weighted_sum([*state.initial, mixed], [*(skip * a for a in alpha), 1 - skip])
+        return weighted_sum([*state.graphs, mixed], [*(skip * a for a in alpha), 1 - skip])
 
     def start_epoch(self, epoch: int, view: ModalityView) -> None:
         self._constant = {}
 
-    def _of_this_step(self, view: ModalityView) -> Callable[[Tensor], Tensor]:
-        """x -> S x: with a gradient for S in the epoch's first step, constant in the others."""
+    def _of_this_step(self, view: ModalityView) -> Graph:
+        """S: with a gradient for S in the epoch's first step, constant in the others."""
         if view.digest in self._constant:
             return self._constant[view.digest]
         graph = self.item_graph(view)
-        self._constant[view.digest] = graph.frozen()
-        return graph.product
+        self._constant[view.digest] = graph.detach()
+        return graph
 
     # ------------------------------------------------------------------ representation and objective
 
-    def combine(self, product: Callable[[Tensor], Tensor]) -> Embeddings:
-        """Final embeddings, S x being ``product``."""
+    def combine(self, item_graph: Graph) -> Embeddings:
+        """Final embeddings from S."""
         h = self.of_nodes(self.ego).items
         for _ in range(self.settings.n_item_layers):
-            h = product(h)
+            h = item_graph(h)
         users, items = self.of_nodes(propagate(self.adjacency, self.ego, self.settings.n_layers))
         return Embeddings(users, items + unit_rows(h))
 
     def represent(self, view: ModalityView) -> Embeddings:
-        return self.combine(self.item_graph(view).product)
+        return self.combine(self.item_graph(view))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         nodes = torch.cat(self.combine(self._of_this_step(view)))
-        u, i, j = nodes.index_select(0, batch.nodes(self.catalog.n_users)).chunk(3)
+        u, i, j = batch.gather(nodes, self.catalog.n_users).chunk(3)
         return {
-            "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
+            "bpr": bpr_of(u, i, j),
             "final_l2": self.settings.final_l2 * squared_l2(u, i, j, batch_size=self.full_batch_size),
         }

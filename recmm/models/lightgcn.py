@@ -7,7 +7,7 @@ from torch import Tensor
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.graph import symmetric_adjacency
-from recmm.losses import bpr, squared_l2
+from recmm.losses import bpr_of, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
@@ -41,11 +41,10 @@ class LightGCN(Recommender):
         return self.of_nodes(propagate(self.adjacency, self.ego, self.settings.n_layers))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        rows = batch.nodes(self.catalog.n_users)
         nodes = propagate(self.adjacency, self.ego, self.settings.n_layers)
-        u, i, j = nodes.index_select(0, rows).chunk(3)  # one gather: its gradient is one table of all nodes, not three
-        ego = self.ego.index_select(0, rows)
+        u, i, j = batch.gather(nodes, self.catalog.n_users).chunk(3)
+        ego = batch.gather(self.ego, self.catalog.n_users)
         return {
-            "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
+            "bpr": bpr_of(u, i, j),
             "ego_l2": self.settings.ego_l2 * squared_l2(ego, batch_size=len(batch.users)),
         }

@@ -14,11 +14,12 @@ from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError
 from recmm.graph import symmetric_adjacency
-from recmm.losses import bpr, squared_l2
+from recmm.losses import bpr_of, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
+from recmm.nn.channels import propagate_channels
 from recmm.nn.modality_input import BlockNorm, Blocks, ColdItems, Projection, ProjectionKind, TwoHopMean
 from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.rows import centred
@@ -142,8 +143,7 @@ class LightGCNM(Recommender):
         s, content = self.settings, self.projection(self.prepared(view)).flatten(1)
         if s.variant == "b":
             users, items = self.of_nodes(self.ego)
-            channels = users.repeat(1, 1 + len(self.catalog.modalities))
-            return propagate(self.adjacency, torch.cat([channels, torch.cat([items, content], 1)]), s.n_layers)
+            return propagate_channels(self.adjacency, users, torch.cat([items, content], 1), s.n_layers)
         beside = self.two_hop_mean(content) if s.variant == "a" else (self.theta, content)
         return torch.cat([propagate(self.adjacency, self.ego, s.n_layers), torch.cat(beside)], 1)
 
@@ -162,13 +162,14 @@ class LightGCNM(Recommender):
         return self.read_out(*self.of_nodes(self.encode(view)))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        rows, size = batch.nodes(self.catalog.n_users), len(batch.users)
-        nodes = self.encode(view).index_select(0, rows)
+        size = len(batch.users)
+        nodes = batch.gather(self.encode(view), self.catalog.n_users)
         users, items = self.read_out(nodes[:size], nodes[size:])
         i, j = items.chunk(2)
+        ego = batch.gather(self.ego, self.catalog.n_users)
         terms = {
-            "bpr": bpr((users * i).sum(1), (users * j).sum(1)),
-            "ego_l2": self.settings.ego_l2 * squared_l2(self.ego.index_select(0, rows), batch_size=size),
+            "bpr": bpr_of(users, i, j),
+            "ego_l2": self.settings.ego_l2 * squared_l2(ego, batch_size=size),
         }
         if self.settings.variant == "c":
             terms["content_l2"] = self.settings.content_l2 * squared_l2(nodes[:, self.settings.dim :], batch_size=size)

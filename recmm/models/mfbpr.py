@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
-from recmm.losses import bpr, frobenius_norm
+from recmm.losses import bpr_of, frobenius_norm
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
@@ -48,6 +48,6 @@ class MFBPR(Recommender):
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         u, i, j = self.users[batch.users], self.items[batch.positives], self.items[batch.negatives]
         return {
-            "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
+            "bpr": bpr_of(u, i, j),
             "frobenius": self.settings.frobenius * frobenius_norm(u, i, j),
         }

@@ -7,16 +7,15 @@ from torch import Tensor, nn
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
-from recmm.graph import SparseProduct, symmetric_adjacency, users_from_items
-from recmm.losses import bpr, info_nce, squared_l2
+from recmm.graph import Graph, symmetric_adjacency, users_from_items
+from recmm.losses import bpr_of, contrast, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
-from recmm.nn.knn_graph import comparable, knn_graph
+from recmm.nn.knn_graph import modality_graphs
 from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.raw_features import RawFeatures
-from recmm.nn.rows import first_occurrences
 
 
 class MGCN(Recommender):
@@ -74,13 +73,9 @@ class MGCN(Recommender):
         self.attention = nn.Sequential(nn.Linear(s.dim, s.dim), nn.Tanh(), nn.Linear(s.dim, 1, bias=False))  # W, b, q
         self.preferences = nn.ModuleList(nn.Linear(s.dim, s.dim) for _ in widths)  # P_m
 
-    def prepare(self, view: ModalityView) -> list[SparseProduct]:
+    def prepare(self, view: ModalityView) -> list[Graph]:
         """S^m of every modality."""
-        k = self.settings.k
-        return [
-            knn_graph(x, comparable(x, visible, k), k).normalised().frozen()
-            for x, visible in zip(view.features.values(), view.mask.unbind(1), strict=True)
-        ]
+        return modality_graphs(view, self.settings.k).graphs
 
     def modality_views(self, view: ModalityView) -> Tensor:
         """e^m of all nodes: [n_users + n_items, M, d]."""
@@ -107,12 +102,12 @@ class MGCN(Recommender):
         return self.of_nodes(content + self.fuse(self.modality_views(view), content))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        rows = batch.nodes(self.catalog.n_users)
-        content = propagate(self.adjacency, self.ego, self.settings.n_layers).index_select(0, rows)
-        side = self.fuse(self.modality_views(view).index_select(0, rows), content)  # of the batch's nodes alone
+        n_users = self.catalog.n_users
+        content = batch.gather(propagate(self.adjacency, self.ego, self.settings.n_layers), n_users)
+        side = self.fuse(batch.gather(self.modality_views(view), n_users), content)  # of the batch's nodes alone
         u, i, j = (content + side).chunk(3)
         terms = {
-            "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
+            "bpr": bpr_of(u, i, j),
             "final_l2": self.settings.final_l2 * squared_l2(u, i, j, batch_size=self.full_batch_size),
         }
         if self.settings.contrast:
@@ -123,7 +118,5 @@ class MGCN(Recommender):
 
     def contrasted(self, side: Tensor, content: Tensor, nodes: Tensor) -> Tensor:
         """InfoNCE within the batch, of rows [B, d] that belong to ``nodes`` int64 [B]."""
-        if self.settings.contrast_unique:
-            rows = first_occurrences(nodes, len(self.ego)).nonzero()[:, 0]
-            side, content = side[rows], content[rows]
-        return info_nce(side, content, torch.arange(len(side), device=side.device), self.settings.temperature)
+        s = self.settings
+        return contrast(side, content, nodes, s.temperature, unique=s.contrast_unique)

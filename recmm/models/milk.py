@@ -8,14 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Dirichlet
 
-from recmm.data.batches import Pairs
+from recmm.data.batches import Pairs, first_occurrences
 from recmm.data.catalog import Catalog
 from recmm.losses import bpr, loss_variance, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
-from recmm.nn.rows import first_occurrences
 
 
 class MILK(Recommender):

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
-from recmm.graph import RandomSubgraphs, symmetric_adjacency
-from recmm.losses import bpr, chunked_info_nce, squared_l2
+from recmm.graph import Graph, symmetric_adjacency
+from recmm.losses import bpr_of, contrast, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
@@ -63,35 +63,40 @@ class SGL(Recommender):
     def __init__(self, catalog: Catalog, **values: Any) -> None:
         super().__init__(catalog, **values)
         self.adjacency = symmetric_adjacency(catalog)
-        self.subgraphs = RandomSubgraphs(catalog)
         self.ego = id_table(catalog.n_users + catalog.n_items, self.settings.dim, self.settings.init)
-        self._drawn: list[list[Tensor]] = []  # a subgraph per layer of the first view, and of the second
+        self._drawn: list[list[Graph]] = []  # a subgraph per layer of the first view, and of the second
 
     def start_epoch(self, epoch: int, view: ModalityView) -> None:
         self._drawn = [self._draw(), self._draw()]
 
-    def _draw(self) -> list[Tensor]:
-        s = self.settings
+    def _draw(self) -> list[Graph]:
+        s, whole = self.settings, self.adjacency.unweighted()
         if s.augmentation == "rw":
-            return [self.subgraphs.drop_edges(s.rho) for _ in range(s.n_layers)]
-        drop = self.subgraphs.drop_edges if s.augmentation == "ed" else self.subgraphs.drop_nodes
-        return [drop(s.rho)] * s.n_layers
+            return [whole.drop_edges(s.rho).symmetric() for _ in range(s.n_layers)]
+        sizes = (self.catalog.n_users, self.catalog.n_items)
+        drawn = whole.drop_edges(s.rho) if s.augmentation == "ed" else whole.drop_nodes(s.rho, sizes)
+        return [drawn.symmetric()] * s.n_layers
 
     def represent(self, view: ModalityView) -> Embeddings:
         return self.of_nodes(propagate(self.adjacency, self.ego, self.settings.n_layers))
 
-    def augmented(self, layers: list[Tensor]) -> Embeddings:
+    def augmented(self, layers: list[Graph]) -> Embeddings:
         """u' or u'' of all users and items."""
-        weights = iter(layers)
-        return self.of_nodes(propagate(lambda x: self.subgraphs(next(weights), x), self.ego, self.settings.n_layers))
+        graphs = iter(layers)
+
+        def layer(x: Tensor) -> Tensor:
+            above: Tensor = next(graphs)(x)
+            return above
+
+        return self.of_nodes(propagate(layer, self.ego, self.settings.n_layers))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        rows = batch.nodes(self.catalog.n_users)
         nodes = propagate(self.adjacency, self.ego, self.settings.n_layers)
-        u, i, j = nodes.index_select(0, rows).chunk(3)
+        u, i, j = batch.gather(nodes, self.catalog.n_users).chunk(3)
+        ego = batch.gather(self.ego, self.catalog.n_users)
         terms = {
-            "bpr": bpr((u * i).sum(1), (u * j).sum(1)),
-            "ego_l2": self.settings.ego_l2 * squared_l2(self.ego.index_select(0, rows), batch_size=len(batch.users)),
+            "bpr": bpr_of(u, i, j),
+            "ego_l2": self.settings.ego_l2 * squared_l2(ego, batch_size=len(batch.users)),
         }
         if self.settings.lambda1:
             first, second = map(self.augmented, self._drawn)
@@ -102,4 +107,4 @@ class SGL(Recommender):
 
     def contrast(self, first: Tensor, second: Tensor, anchors: Tensor) -> Tensor:
         """The mean over ``anchors`` int64 [B] of -log softmax over all n nodes of a kind, from both views [n, d]."""
-        return chunked_info_nce(first.index_select(0, anchors), second, anchors, self.settings.temperature)
+        return contrast(first.index_select(0, anchors), second, anchors, self.settings.temperature, among="all")

@@ -1,12 +1,12 @@
-"""Graphs of items and their k nearest neighbours, sparse and of visible rows only (LATTICE, MGCN; methods.md B3)."""
+"""Graphs of items and their k nearest neighbours, sparse and of visible rows only (LATTICE, MGCN)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from recmm.graph import SparseProduct
+from recmm.graph import Graph
+from recmm.missing.view import ModalityView
 from recmm.nn.neighbours import nearest
 from recmm.nn.rows import unit_rows
 
@@ -14,34 +14,11 @@ RESOLUTION = 1e-6
 """Unit rows that agree to this in every coordinate count as equal (float32 products differ so)."""
 
 
-@dataclass(frozen=True)
-class ItemGraph:
-    """A sparse matrix A [n, n] as its entries; gradients may pass through the values.
+class ModalityGraphs(NamedTuple):
+    """comparable: bool [n_items] of each modality, which items have neighbours; graphs: S^m, [n_items, n_items]."""
 
-    Attributes:
-        rows, columns: int64 [n_entries], each pair once.
-        values: float [n_entries].
-        n_items: n.
-    """
-
-    rows: Tensor
-    columns: Tensor
-    values: Tensor
-    n_items: int
-
-    def normalised(self) -> "ItemGraph":
-        """a_ij / sqrt(d_i d_j), where d are the row sums at both ends although A need not be symmetric."""
-        sums = self.values.new_zeros(self.n_items).index_add(0, self.rows, self.values)
-        scale = torch.where(sums > 0, sums, 1).rsqrt()
-        return replace(self, values=self.values * scale[self.rows] * scale[self.columns])
-
-    def product(self, x: Tensor) -> Tensor:
-        """A x of x [n, d], with a gradient for the values too; it holds n_entries x d numbers."""
-        return torch.zeros_like(x).index_add(0, self.rows, self.values[:, None] * x.index_select(0, self.columns))
-
-    def frozen(self) -> SparseProduct:
-        """The same product for a constant A, several times as fast."""
-        return SparseProduct(self.rows, self.columns, self.values.detach(), (self.n_items, self.n_items))
+    comparable: list[Tensor]
+    graphs: list[Graph]
 
 
 def comparable(x: Tensor, visible: Tensor, k: int) -> Tensor:
@@ -57,7 +34,7 @@ def comparable(x: Tensor, visible: Tensor, k: int) -> Tensor:
     return torch.zeros_like(visible).index_fill(0, rows[sizes[group] <= k], True)
 
 
-def knn_graph(x: Tensor, among: Tensor, k: int) -> ItemGraph:
+def knn_graph(x: Tensor, among: Tensor, k: int) -> Graph:
     """The cosines of x [n, d] between each item and its k nearest, itself included, before any normalisation.
 
     Only items of ``among`` (bool [n], see ``comparable``) have neighbours and are neighbours; every other item has one
@@ -75,14 +52,13 @@ def knn_graph(x: Tensor, among: Tensor, k: int) -> ItemGraph:
     cosines = (unit.index_select(0, i) * unit.index_select(0, j)).sum(1)
     kept = ((i != j) & (cosines > 0)).nonzero()[:, 0]
     values = torch.cat([torch.ones_like(x[:, 0]), cosines.index_select(0, kept)])
-    return ItemGraph(torch.cat([items, i[kept]]), torch.cat([items, j[kept]]), values, len(x))
+    shape = (len(x), len(x))
+    return Graph(torch.cat([items, i[kept]]), torch.cat([items, j[kept]]), shape, values)
 
 
-def weighted_sum(graphs: Sequence[ItemGraph], weights: Sequence[Tensor | float]) -> ItemGraph:
-    """The sum of w A over graphs of the same items; places that several of them have become one."""
-    n = graphs[0].n_items
-    keys = torch.cat([graph.rows * n + graph.columns for graph in graphs])
-    places, position = torch.unique(keys, return_inverse=True)
-    values = torch.cat([weight * graph.values for graph, weight in zip(graphs, weights, strict=True)])
-    summed = values.new_zeros(len(places)).index_add(0, position, values)
-    return ItemGraph(places // n, places % n, summed, n)
+def modality_graphs(view: ModalityView, k: int) -> ModalityGraphs:
+    """The symmetrically normalised k-NN graph of every modality's features, among the items that are ``comparable``."""
+    pairs = list(zip(view.features.values(), view.mask.unbind(1), strict=True))
+    among = [comparable(x, visible, k) for x, visible in pairs]
+    graphs = [knn_graph(x, rows, k).symmetric() for (x, _), rows in zip(pairs, among, strict=True)]
+    return ModalityGraphs(among, graphs)

@@ -16,10 +16,10 @@ def id_table(n_nodes: int, dim: int, init: IdInit = "xavier") -> nn.Parameter:
 
 
 def propagate(product: Callable[[Tensor], Tensor], x: Tensor, n_layers: int) -> Tensor:
-    """Mean over l = 0..n_layers of A^l x (LightGCN Eq. 7-8; methods.md B1).
+    """Mean over l = 0..n_layers of A^l x (LightGCN Eq. 7-8).
 
     Args:
-        product: x -> A x, such as a ``SymmetricProduct``.
+        product: x -> A x, such as a ``Graph``.
         x: [N, d]; several representations may travel side by side in d, which is cheaper than one product each.
     """
     total, layer = x, x

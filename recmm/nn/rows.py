@@ -20,13 +20,3 @@ def centred(x: Tensor, visible: Tensor) -> Tensor:
     Rows that an imputer filled with the mean become zero: they say nothing, in place of all saying the same.
     """
     return x - x[visible].mean(0) if visible.any() else x
-
-
-def first_occurrences(ids: Tensor, n_ids: int) -> Tensor:
-    """bool [n]: whether no earlier place of ``ids`` (int64 [n], in 0..n_ids-1) holds the same id.
-
-    Unlike ``torch.unique``, it does not make the host wait for the device.
-    """
-    places = torch.arange(len(ids), device=ids.device)
-    first = torch.full((n_ids,), len(ids), device=ids.device).scatter_reduce(0, ids, places, "amin")
-    return first.index_select(0, ids) == places

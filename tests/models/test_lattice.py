@@ -173,7 +173,7 @@ def test_trains_at_every_missing_rate(tiny_dataset: MultimodalDataset, rate: flo
     view = build_views(tiny_dataset, Rate(rate=rate).draw(tiny_dataset), imputer())["train"]
     model = LATTICE(tiny_dataset.catalog(), dim=8)
     check_finite_step(model, BATCH, view)
-    for raw in model.prepared(view).initial:  # no item that many others have for a neighbour
+    for raw in model.prepared(view).graphs:  # no item that many others have for a neighbour
         assert torch.bincount(raw.columns).max() <= view.mask.sum(0).max() and raw.values.isfinite().all()
 
 

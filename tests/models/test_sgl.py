@@ -11,6 +11,7 @@ from torch import Tensor
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError
+from recmm.graph import Graph
 from recmm.missing.view import ModalityView
 from recmm.models.lightgcn import LightGCN
 from recmm.models.sgl import SGL
@@ -54,11 +55,11 @@ def test_losses_by_hand() -> None:
     assert terms["contrast"].item() == pytest.approx(0.1 * (math.log(3) + math.log(2)))  # all cosines are 1
 
 
-def dense_nodes(model: SGL, layers: list[Tensor]) -> Tensor:
+def dense_nodes(model: SGL, layers: list[Graph]) -> Tensor:
     """LightGCN over these subgraphs in dense algebra."""
     x, total = model.ego, model.ego
-    for weights in layers:
-        x = model.subgraphs.pattern.matrix_of(weights).to_dense() @ x
+    for graph in layers:
+        x = torch.zeros(graph.shape).index_put((graph.rows, graph.columns), graph.values) @ x
         total = total + x
     return total / (len(layers) + 1)
 
@@ -77,7 +78,7 @@ def test_the_contrast_in_textbook_form(augmentation: Any) -> None:
 
 def test_an_epoch_has_two_subgraphs_that_the_seed_and_the_epoch_decide() -> None:
     def drawn(**keywords: int) -> list[Tensor]:
-        return [layers[0] for layers in start(make(), **keywords)._drawn]
+        return [layers[0].values for layers in start(make(), **keywords)._drawn]
 
     first, second = drawn()
     assert not torch.equal(first, second)
@@ -92,7 +93,7 @@ def test_an_epoch_has_two_subgraphs_that_the_seed_and_the_epoch_decide() -> None
 @pytest.mark.parametrize(("augmentation", "n_distinct"), [("ed", 1), ("nd", 1), ("rw", 3)])
 def test_only_a_random_walk_has_a_subgraph_for_every_layer(augmentation: Any, n_distinct: int) -> None:
     for layers in start(make(augmentation=augmentation))._drawn:
-        assert len(layers) == 3 and len({tuple(weights.tolist()) for weights in layers}) == n_distinct
+        assert len(layers) == 3 and len({tuple(graph.values.tolist()) for graph in layers}) == n_distinct
 
 
 def test_without_its_contrast_it_is_light_gcn() -> None:

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from recmm.nn.rows import centred, first_occurrences, unit_rows
+from recmm.nn.rows import centred, unit_rows
 
 
 def test_equals_normalize_where_rows_have_a_direction() -> None:
@@ -24,8 +24,3 @@ def test_centring_takes_the_mean_of_visible_rows() -> None:
     x = torch.tensor([[1.0, 5.0], [3.0, 7.0], [2.0, 6.0]])
     assert centred(x, torch.tensor([True, True, False])).tolist() == [[-1, -1], [1, 1], [0, 0]]
     assert torch.equal(centred(x, torch.zeros(3, dtype=torch.bool)), x)
-
-
-def test_first_occurrences_by_hand() -> None:
-    assert first_occurrences(torch.tensor([2, 0, 2, 3, 0]), 5).tolist() == [True, True, False, True, False]
-    assert first_occurrences(torch.zeros(0, dtype=torch.int64), 5).tolist() == []

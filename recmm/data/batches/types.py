@@ -21,6 +21,13 @@ class Pairs(NamedTuple):
     negatives: Tensor
     rows: Tensor = torch.empty(0, dtype=torch.int64)
 
+    def gather(self, nodes: Tensor, n_users: int) -> Tensor:
+        """Rows [3B, ...] of ``nodes`` [n_users + n_items, ...]; ``chunk(3)`` splits them into u, i and j.
+
+        One gather, so that its gradient is one table of all nodes and not three.
+        """
+        return nodes.index_select(0, self.nodes(n_users))
+
     def nodes(self, n_users: int) -> Tensor:
         """int64 [3B]: users, positives and negatives as nodes of the user-item graph, where items follow the users."""
         return torch.cat([self.users, n_users + self.positives, n_users + self.negatives])
@@ -60,3 +67,13 @@ class RankingBatch(NamedTuple):
     positive_items: Tensor
     candidates: Tensor | None = None
     further: dict[str, FurtherRanking] = {}  # noqa: RUF012 (a named tuple's default; never written to)
+
+
+def first_occurrences(ids: Tensor, n_ids: int) -> Tensor:
+    """bool [n]: whether no earlier place of ``ids`` (int64 [n], in 0..n_ids-1) holds the same id.
+
+    Unlike ``torch.unique``, it does not make the host wait for the device.
+    """
+    places = torch.arange(len(ids), device=ids.device)
+    first = torch.full((n_ids,), len(ids), device=ids.device).scatter_reduce(0, ids, places, "amin")
+    return first.index_select(0, ids) == places

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from recmm.graph import SparseProduct
+from recmm.graph import Graph
 
 RESOLUTION = 1e-6
 """Relative to the cloud's root mean square row: rows that agree to this count as equal (float32 products differ so)."""
@@ -24,7 +24,8 @@ class Atoms:
         self.labels = labels
         self.mass = torch.bincount(labels).double()
         items = torch.arange(len(labels), device=labels.device)
-        self._mean = SparseProduct(labels, items, (1 / self.mass[labels]).float(), (len(self.mass), len(labels)))
+        self._mean = Graph(labels, items, (len(self.mass), len(labels)), (1 / self.mass[labels]).float())
+        self._sum = self._mean.transposed()
 
     def first(self) -> Tensor:
         """int64 [K]: an item of each atom."""
@@ -37,7 +38,7 @@ class Atoms:
 
     def to_items(self, x: Tensor) -> Tensor:
         """[K, d] -> [N, d], each item its atom's row."""
-        return self._mean.transposed(x * self.mass[:, None].float())
+        return self._sum(x * self.mass[:, None].float())
 
 
 def distinct(x: Tensor) -> Atoms:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recmm.graph import SparseProduct
+from recmm.graph import Graph
 from recmm.nn.transport.atoms import Atoms
 
 
@@ -133,14 +133,14 @@ class SparsePlan(Plan):
         **common: Any,
     ) -> None:
         self.rows, self.columns, self.values, self.a, self.b = rows, columns, values, a, b
-        self.product = SparseProduct(rows, columns, values, (len(source.mass), len(target.mass)))
+        self.product = Graph(rows, columns, (len(source.mass), len(target.mass)), values)
         super().__init__(source, target, **common)
 
     def between(self, x: Tensor) -> Tensor:
         return self.product(x) + self.a[:, None] * (self.b @ x)
 
     def between_transposed(self, x: Tensor) -> Tensor:
-        return self.product.transposed(x) + self.b[:, None] * (self.a @ x)
+        return self.product.transposed()(x) + self.b[:, None] * (self.a @ x)
 
     def tensors(self) -> dict[str, Tensor]:
         return {"rows": self.rows, "columns": self.columns, "values": self.values, "a": self.a, "b": self.b}

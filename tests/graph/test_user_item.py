@@ -1,4 +1,4 @@
-"""The sparse product and its exact backward pass."""
+"""Graphs of the training interactions against dense algebra."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,11 @@ import torch
 
 from recmm.data.catalog import Catalog
 from recmm.graph import (
-    RandomSubgraphs,
-    SparseProduct,
-    SymmetricProduct,
     mean_over_items,
     mean_over_users,
     mean_with_self,
     symmetric_adjacency,
+    user_item_graph,
     users_from_items,
 )
 
@@ -55,42 +53,14 @@ def test_backward_is_exact_to_the_second_order(catalog: Catalog) -> None:
     assert torch.autograd.gradgradcheck(lambda y: product(y).square(), (x,))
 
 
-def test_asymmetric_entries_are_refused() -> None:
-    rows, columns = torch.tensor([0, 1]), torch.tensor([1, 0])
-    with pytest.raises(ValueError, match="of equal value"):
-        SymmetricProduct(rows, columns, torch.tensor([1.0, 2.0]), 2)
-    with pytest.raises(ValueError, match="of equal value"):
-        SymmetricProduct(torch.tensor([0, 1]), torch.tensor([1, 2]), torch.ones(2), 3)
+def test_the_graph_stays_out_of_checkpoints(catalog: Catalog) -> None:
+    assert not symmetric_adjacency(catalog).state_dict()
 
 
-def test_the_graph_stays_out_of_checkpoints_but_moves_with_the_module(catalog: Catalog) -> None:
-    product = symmetric_adjacency(catalog)
-    assert not product.state_dict()
-    assert {name for name, _ in product.named_buffers()} == {
-        f"direct.{name}" for name in ("row_starts", "columns", "values")
-    }
-    assert product.double()(torch.randn(9, 1).double()).dtype == torch.float64
-
-
-@pytest.fixture
-def rectangle() -> SparseProduct:
-    """[[0, 2, 0], [1, 0, -3]] in unsorted order."""
-    rows, columns = torch.tensor([1, 0, 1]), torch.tensor([2, 1, 0])
-    return SparseProduct(rows, columns, torch.tensor([-3.0, 2.0, 1.0]), (2, 3))
-
-
-def test_rectangular_product_and_its_transpose_by_hand(rectangle: SparseProduct) -> None:
-    dense = torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, -3.0]])
-    assert torch.equal(rectangle(torch.eye(3)), dense)
-    assert torch.equal(rectangle.transposed(torch.eye(2)), dense.T)
-
-
-def test_rectangular_backward_is_exact_to_the_second_order(rectangle: SparseProduct) -> None:
-    product = rectangle.double()
-    for call, n in ((product, 3), (product.transposed, 2)):
-        x = torch.randn(n, 2, dtype=torch.float64, requires_grad=True)
-        assert torch.autograd.gradcheck(call, (x,))
-        assert torch.autograd.gradgradcheck(lambda y, call=call: call(y).square(), (x,))
+def test_the_unweighted_graph_holds_every_interaction_both_ways(catalog: Catalog) -> None:
+    expected = torch.from_numpy(dense_adjacency(catalog) > 0).float()
+    assert torch.equal(user_item_graph(catalog)(torch.eye(9)), expected)
+    assert torch.equal(user_item_graph(catalog, with_self=True)(torch.eye(9)), expected + torch.eye(9))
 
 
 def test_means_over_neighbours_by_hand(catalog: Catalog) -> None:
@@ -122,30 +92,29 @@ def without(catalog: Catalog, dropped: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_subgraph_without_edges_has_degrees_of_its_own(catalog: Catalog) -> None:
-    subgraphs = RandomSubgraphs(catalog)
-    whole = subgraphs(subgraphs.drop_edges(0.0), torch.eye(9))
+    graph = user_item_graph(catalog)
+    whole = graph.drop_edges(0.0).symmetric()(torch.eye(9))
     assert torch.allclose(whole, symmetric_adjacency(catalog)(torch.eye(9)))
     torch.manual_seed(3)
     dropped = torch.randperm(6)[:2]
     torch.manual_seed(3)
-    result = subgraphs(subgraphs.drop_edges(0.3), torch.eye(9))  # round(0.3 * 6) = 2
+    result = graph.drop_edges(0.3).symmetric()(torch.eye(9))  # round(0.3 * 6) = 2
     assert torch.allclose(result, without(catalog, dropped))
     assert ((result > 0).sum() == 8) and torch.isfinite(result).all()
 
 
 def test_a_subgraph_without_nodes_has_none_of_their_edges(catalog: Catalog) -> None:
-    subgraphs = RandomSubgraphs(catalog)
     torch.manual_seed(4)
     users = torch.randperm(4)[:1]  # round(0.3 * 4)
     items = torch.randperm(5)[:2]  # round(0.3 * 5) = 2, half to even
     lost = torch.isin(catalog.train_users, users) | torch.isin(catalog.train_items, items)
     torch.manual_seed(4)
-    assert torch.allclose(subgraphs(subgraphs.drop_nodes(0.3), torch.eye(9)), without(catalog, lost.nonzero()[:, 0]))
+    result = user_item_graph(catalog).drop_nodes(0.3, (4, 5)).symmetric()(torch.eye(9))
+    assert torch.allclose(result, without(catalog, lost.nonzero()[:, 0]))
 
 
 def test_subgraphs_differ_and_have_an_exact_backward(catalog: Catalog) -> None:
-    subgraphs = RandomSubgraphs(catalog).double()
-    drawn = [subgraphs.drop_edges(0.5).double() for _ in range(20)]
-    assert len({tuple(weights.tolist()) for weights in drawn}) > 5
+    drawn = [user_item_graph(catalog).double().drop_edges(0.5).symmetric() for _ in range(20)]
+    assert len({tuple(graph.values.tolist()) for graph in drawn}) > 5
     x = torch.randn(9, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda y: subgraphs(drawn[0], y), (x,))
+    assert torch.autograd.gradcheck(drawn[0], (x,))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recmm.nn.edge_softmax import edge_softmax
+from recmm.graph import edge_softmax
 
 NODES = torch.tensor([2, 0, 2, 2, 3, 0])  # node 1 has no edge, node 3 a single one
 

@@ -1,4 +1,4 @@
-"""Losses and regularisers, each under its true name (methods.md B5-B7, B13)."""
+"""InfoNCE: dense, tiled against many candidates, and over all pairs of several views."""
 
 from itertools import combinations
 from typing import Any, Literal
@@ -12,74 +12,6 @@ _SAFE_TEMPERATURE = 1 / 40
 """From here on exp(cosine / temperature) cannot overflow."""
 LOGITS = {"cpu": 2**20, "gpu": 2**25}
 """Logits of a contrast against all nodes that are in memory at a time: 4 MB stay in a cache, 128 MB fill a GPU."""
-
-
-def bpr(positives: Tensor, negatives: Tensor) -> Tensor:
-    """Mean over the batch of -log sigmoid(s_pos - s_neg) (Rendle et al., UAI 2009).
-
-    Scores [B] give a scalar; scores [B, M] give [M], one loss per column.
-    """
-    return F.softplus(negatives - positives).mean(0)
-
-
-# ---------------------------------------------------------------------- regularisers: they share one name elsewhere
-
-
-def squared_l2(*embeddings: Tensor, batch_size: float | None = None) -> Tensor:
-    """Half the sum of squares of all ``embeddings`` ([B, d] each), divided by the batch size (methods.md B6b).
-
-    Args:
-        batch_size: the divisor; the rows of the first tensor if not given.
-    """
-    total = torch.stack([x.square().sum() for x in embeddings]).sum()
-    return total / (2 * (batch_size or len(embeddings[0])))
-
-
-def frobenius_norm(*embeddings: Tensor) -> Tensor:
-    """Sum of the Frobenius norms (not squared) of ``embeddings`` ([B, d] each), divided by B (methods.md B6a)."""
-    return torch.stack([torch.linalg.matrix_norm(x) for x in embeddings]).sum() / len(embeddings[0])
-
-
-def mean_square(*embeddings: Tensor) -> Tensor:
-    """Sum over ``embeddings`` of the mean of their squared elements (methods.md B6c)."""
-    return torch.stack([x.square().mean() for x in embeddings]).sum()
-
-
-def mean_absolute(*embeddings: Tensor) -> Tensor:
-    """Sum over ``embeddings`` of the mean of their elements' absolute values."""
-    return torch.stack([x.abs().mean() for x in embeddings]).sum()
-
-
-# ---------------------------------------------------------------------- penalties on what differs between environments
-
-
-def loss_variance(losses: Tensor) -> Tensor:
-    """Unbiased variance of scalar losses [M] over environments (V-REx); 0 for a single one, where it is undefined."""
-    return losses.var() if len(losses) > 1 else losses.new_zeros(())
-
-
-def gradient_variance(losses: Tensor, shared: Tensor) -> Tensor:
-    """|| Var_m(dL^m / d shared) ||^2 over environments, times the number of elements of ``shared`` (methods.md 6.3).
-
-    The variance is taken per element and divides by M. Mean losses give gradients of the order 1 / elements, hence the
-    factor. Differentiable: the gradients are built with their own graph. 0 for a single environment.
-    """
-    if len(losses) < 2:
-        return losses.new_zeros(())
-    gradients = torch.stack([torch.autograd.grad(loss, shared, create_graph=True)[0] for loss in losses])
-    return gradients.var(0, correction=0).square().sum() * shared.numel()
-
-
-def irmv1_penalty(margins: Tensor) -> Tensor:
-    """Sum over environments of the squared gradient of their BPR loss w.r.t. a scale w = 1 on the scores (IRMv1).
-
-    Args:
-        margins: s_pos - s_neg, [B, M]; d/dw softplus(-w s) = -s sigmoid(-s) at w = 1.
-    """
-    return (margins * torch.sigmoid(-margins)).mean(0).square().sum()
-
-
-# ---------------------------------------------------------------------- contrast
 
 
 def info_nce(anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Softmax over the edges that meet at a node: the block of methods with attention on the graph (methods.md 7.13)."""
+"""Softmax over the edges that meet at a node."""
 
 from importlib.util import find_spec
 from typing import Literal
@@ -14,7 +14,7 @@ def edge_softmax(
 
     Args:
         scores: [n_edges] or [n_edges, heads].
-        nodes: int64 [n_edges], the node at which each edge ends; any order, nodes without edges allowed.
+        nodes: int64 [n_edges], the node of each edge; any order, nodes without edges allowed.
         n_nodes: number of nodes.
         backend: "native" uses torch alone, "scatter" the package torch-scatter (extra ``scatter``), "auto" the latter
             where it is installed.

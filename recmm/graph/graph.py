@@ -1,0 +1,170 @@
+"""A sparse graph as a linear map between its nodes."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recmm.graph.edge_softmax import edge_softmax
+from recmm.graph.sparse import Edges, Matrix, Product, WeightedProduct
+
+
+class Graph(nn.Module):
+    """x [n, d] -> A x [m, d] for a sparse matrix A [m, n] with one entry per edge.
+
+    The product and its backward run in CSR form, in both directions; a symmetric A keeps one form for both. Everything
+    follows the module from device to device and stays out of checkpoints.
+
+    Args:
+        rows, columns: int64 [n_edges], where the entries are, each pair once, in any order. Sorted by row, then column,
+            they take about half the memory.
+        shape: (m, n).
+        values: float [n_edges], 1 each if not given. They may carry a gradient.
+    """
+
+    def __init__(self, rows: Tensor, columns: Tensor, shape: tuple[int, int], values: Tensor | None = None) -> None:
+        super().__init__()
+        values = torch.ones(len(rows), device=rows.device) if values is None else values
+        self._matrix, self._transposed = Matrix(Edges(rows, columns, shape), values), False
+
+    @classmethod
+    def _of(cls, matrix: Matrix, transposed: bool) -> "Graph":
+        graph = cls.__new__(cls)
+        nn.Module.__init__(graph)
+        graph._matrix, graph._transposed = matrix, transposed
+        return graph
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Graph":
+        """``to``, ``cuda``, ``double`` and their like."""
+        self._matrix = self._matrix.map(fn)
+        return super()._apply(fn, recurse)
+
+    @property
+    def rows(self) -> Tensor:
+        return self._matrix.edges.ends(self._transposed)[0]
+
+    @property
+    def columns(self) -> Tensor:
+        return self._matrix.edges.ends(self._transposed)[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._matrix.edges.ends(self._transposed)[2]
+
+    @property
+    def values(self) -> Tensor:
+        return self._matrix.values
+
+    def forward(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
+        """A x.
+
+        Args:
+            x: [n, d].
+            weights: float [n_edges] in the order of ``rows`` and ``columns``, in place of the values of A. They may
+                carry a gradient.
+
+        Returns:
+            [m, d]. It can be differentiated to any order.
+        """
+        matrix = self._matrix if weights is None else Matrix(self._matrix.edges, weights)
+        if matrix.values.requires_grad:
+            product: Tensor = WeightedProduct.apply(matrix.edges, self._transposed, matrix.values, x)
+        else:
+            product = Product.apply(matrix, self._transposed, x)
+        return product
+
+    # ------------------------------------------------------------------ edge weights
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        """Weights exp(s_e) / sum of exp(s_e') over the edges e' of the same row; see ``edge_softmax``.
+
+        Args:
+            scores: [n_edges] or [n_edges, heads].
+        """
+        return edge_softmax(scores, self.rows, self.shape[0])
+
+    def with_values(self, values: Tensor) -> "Graph":
+        """The same edges with other values, float [n_edges]."""
+        return Graph._of(Matrix(self._matrix.edges, values), self._transposed)
+
+    def unweighted(self) -> "Graph":
+        """The same edges with value 1."""
+        return self.with_values(torch.ones_like(self.values))
+
+    def detach(self) -> "Graph":
+        """The same matrix as a constant, whose products are faster."""
+        return self.with_values(self.values.detach())
+
+    def transposed(self) -> "Graph":
+        """A^T, edge by edge in the same order. It shares memory with this graph."""
+        return Graph._of(self._matrix, not self._transposed)
+
+    # ------------------------------------------------------------------ normalisations
+
+    def row_sums(self) -> Tensor:
+        """float [m]: the sum of every row's values."""
+        return self.values.new_zeros(self.shape[0]).index_add(0, self.rows, self.values)
+
+    def mean(self) -> "Graph":
+        """D^-1 A, D the row sums: a node gets the weighted mean of its neighbours. Sums of 0 count as 1."""
+        sums = self.row_sums()
+        return self.with_values(self.values / torch.where(sums != 0, sums, 1)[self.rows])
+
+    def symmetric(self) -> "Graph":
+        """D^-1/2 A D^-1/2, D the row sums, at both ends also where A is not symmetric. Sums up to 0 count as 1.
+
+        Raises:
+            ValueError: if A is not square.
+        """
+        if self.shape[0] != self.shape[1]:
+            raise ValueError(
+                f"symmetric() needs as many columns as rows; this graph is {self.shape[0]} x {self.shape[1]}."
+            )
+        sums = self.row_sums()
+        scale = torch.where(sums > 0, sums, 1).rsqrt()
+        return self.with_values(self.values * scale[self.rows] * scale[self.columns])
+
+    # ------------------------------------------------------------------ random subgraphs
+
+    def drop_edges(self, rate: float, *, rescale: bool = False) -> "Graph":
+        """A subgraph without round(rate * n) random edges, chosen without replacement.
+
+        It is drawn on the graph's device from torch's global generator. The edges left out keep their places with value
+        0, so that nothing is sorted anew. Where (j, i) is there for every (i, j), n counts both as one edge, and they
+        are left out together.
+
+        Args:
+            rate: in [0, 1).
+            rescale: whether the other values are divided by 1 - rate, so that a sum's expectation stays (dropout).
+        """
+        of_edge, n_edges = self._matrix.edges.undirected
+        kept = self._kept(n_edges, rate)[of_edge]
+        return self.with_values(self.values * (kept / (1 - rate) if rescale else kept))
+
+    def drop_nodes(self, rate: float, groups: Sequence[int]) -> "Graph":
+        """A subgraph without the edges of random nodes, drawn like ``drop_edges``; A is square.
+
+        Args:
+            rate: share of the nodes of each group, in [0, 1); round(rate * n) of n are left out.
+            groups: sizes of consecutive groups of nodes, such as users and items.
+        """
+        kept = torch.cat([self._kept(n, rate) for n in groups])
+        return self.with_values(self.values * (kept[self.rows] * kept[self.columns]))
+
+    def _kept(self, n: int, rate: float) -> Tensor:
+        """float [n]: 0 at round(rate * n) random positions, 1 elsewhere."""
+        dropped = torch.randperm(n, device=self.values.device)[: round(rate * n)]
+        return self.values.new_ones(n).index_fill_(0, dropped, 0)
+
+    def extra_repr(self) -> str:
+        return f"{self.shape[0]} x {self.shape[1]}, {len(self.rows)} edges"
+
+
+def weighted_sum(graphs: Sequence[Graph], weights: Sequence[Tensor | float]) -> Graph:
+    """The sum of w A over graphs of one shape. Places that several of them have become one. Gradients pass to both."""
+    n = graphs[0].shape[1]
+    keys = torch.cat([graph.rows * n + graph.columns for graph in graphs])
+    places, position = torch.unique(keys, return_inverse=True)
+    values = torch.cat([weight * graph.values for graph, weight in zip(graphs, weights, strict=True)])
+    summed = values.new_zeros(len(places)).index_add(0, position, values)
+    return Graph(places // n, places % n, graphs[0].shape, summed)

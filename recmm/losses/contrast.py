@@ -1,0 +1,43 @@
+"""The contrast of two views of the same nodes: one interface over the kernels of ``info_nce``."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from recmm.data.batches import first_occurrences
+from recmm.losses.info_nce import chunked_info_nce, info_nce
+
+
+def contrast(
+    a: Tensor,
+    b: Tensor,
+    ids: Tensor,
+    temperature: float,
+    *,
+    among: Literal["batch", "all"] = "batch",
+    unique: bool = False,
+    tiled: bool | None = None,
+) -> Tensor:
+    """Mean over a batch of -log exp(cos(a_i, b_i) / temperature) / sum over j of exp(cos(a_i, b_j) / temperature).
+
+    Args:
+        a: [B, d], the batch's rows in the first view.
+        b: the second view: of the batch, [B, d], or of all candidates, [n, d], see ``among``.
+        ids: int64 [B], which nodes the rows of ``a`` are; with ``among="all"`` the rows of ``b``.
+        temperature: positive.
+        among: what j runs over: "batch", the batch's nodes; "all", all rows of ``b``.
+        unique: every node of the batch counts once. Otherwise a node that the batch holds several times is as many
+            anchors and, with ``among="batch"``, a negative of itself.
+        tiled: whether the logits are computed in tiles, in bounded memory and with no second derivative. By default so
+            ``among="all"`` alone; the results of both ways agree up to rounding.
+
+    Returns:
+        Scalar.
+    """
+    if unique:
+        rows = first_occurrences(ids, int(ids.max()) + 1).nonzero()[:, 0]
+        a, b, ids = a[rows], b if among == "all" else b[rows], ids[rows]
+    positives = ids if among == "all" else torch.arange(len(ids), device=ids.device)
+    tiled = among == "all" if tiled is None else tiled
+    return (chunked_info_nce if tiled else info_nce)(a, b, positives, temperature)
