@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -14,6 +13,7 @@ from omegaconf import DictConfig
 from recmm.errors import RecmmError, leave, own_error
 from recmm.experiment.config.check import check, check_arguments, config_loader, without_null_groups
 from recmm.experiment.config.folder import CONFIG_NAME, config_folder
+from recmm.experiment.config.hydra_private import argument_parser, run_hydra
 from recmm.experiment.config.identity import register_resolvers
 from recmm.experiment.config.schema import register_schema
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sentence; HYDRA_FULL_ERROR=1 shows their traceback.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = get_args_parser()
+    parser = argument_parser()
     args = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     folder = config_folder()
     try:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             jobs = check_arguments(arguments, folder)
             if jobs[0].sweep.name is None:  # fixed here, once: a resolver would be asked anew by every job
                 args.overrides.append(f"sweep.name={sweep_name(args.overrides)}")
-        _run_hydra(args, parser, task, str(folder), CONFIG_NAME)
+        run_hydra(args, parser, task, folder, CONFIG_NAME)
     except RecmmError as error:
         leave(error)
     except KeyboardInterrupt:

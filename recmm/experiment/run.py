@@ -29,6 +29,7 @@ from recmm.experiment.loggers import close_loggers
 from recmm.experiment.memory import peak_memory_mb, start_peak_memory
 from recmm.experiment.progress import EpochBar, print_closing
 from recmm.experiment.records import Record, open_record
+from recmm.experiment.study import Pruning
 from recmm.experiment.tables import RankingTables
 
 log = logging.getLogger(__name__)
@@ -164,8 +165,6 @@ def _execute(
     checkpoints = Checkpoints(record, monitor=monitor, method=settings)
     tables = RankingTables()
     if cfg.sweep.trial is not None:
-        from recmm.experiment.search.study import Pruning  # needs Optuna, an extra
-
         callbacks = [*callbacks, Pruning(record, checkpoints, cfg.sweep.trial)]
     loggers = [build(node, record=record) for node in cfg.logger.values()]
     trainer = make_trainer(cfg.trainer, loggers, [*callbacks, checkpoints, KeepRankings(tables)])

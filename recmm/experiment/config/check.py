@@ -11,14 +11,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import create_config_search_path, get_args_parser
-from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import setup_globals
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -33,6 +28,7 @@ from omegaconf.errors import (
 from recmm.errors import ConfigError
 from recmm.experiment.config.constructors import check_node, check_type, keywords_of
 from recmm.experiment.config.folder import CONFIG_NAME
+from recmm.experiment.config.hydra_private import argument_parser, combinations, group_exists, make_loader
 from recmm.experiment.config.identity import register_resolvers, without_hydra
 from recmm.experiment.config.schema import RunConfig, register_schema
 from recmm.settings import suggestion
@@ -75,7 +71,7 @@ def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
 
     The values of a sweeper that draws instead of enumerating (an interval, say) are represented by their ends.
     """
-    args = get_args_parser().parse_intermixed_args(list(arguments))
+    args = argument_parser().parse_intermixed_args(list(arguments))
     loader = config_loader(config_dir, args.config_dir)
     name, overrides = args.config_name or CONFIG_NAME, without_null_groups(args.overrides, loader)
     try:
@@ -102,31 +98,26 @@ def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
         raise ConfigError(_explain(error)) from error
 
 
-def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoaderImpl:
+def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoader:
     """Hydra's loader over our configuration folder, the user's ``--config-dir`` before it."""
-    version.setbase("1.3")
-    setup_globals()
     register_schema()
     register_resolvers()
-    path = create_config_search_path(str(config_dir))
-    if extra_dir is not None:
-        if not Path(extra_dir).is_dir():
-            raise ConfigError(f"--config-dir: there is no folder {extra_dir}.")
-        path.prepend("command-line", f"file://{Path(extra_dir).resolve()}", SearchPathQuery(provider="schema"))
-    return ConfigLoaderImpl(config_search_path=path)
+    if extra_dir is not None and not Path(extra_dir).is_dir():
+        raise ConfigError(f"--config-dir: there is no folder {extra_dir}.")
+    return make_loader(config_dir, None if extra_dir is None else Path(extra_dir))
 
 
-def without_null_groups(overrides: Iterable[str], loader: ConfigLoaderImpl) -> list[str]:
+def without_null_groups(overrides: Iterable[str], loader: ConfigLoader) -> list[str]:
     """``group=null`` as ``~group``: what people write, and what Hydra 1.3 accepts."""
     result = []
     for override in overrides:
         group, _, value = override.partition("=")
-        is_null_group = value == "null" and "." not in group and loader.repository.group_exists(group)
+        is_null_group = value == "null" and "." not in group and group_exists(loader, group)
         result.append(f"~{group}" if is_null_group else override)
     return result
 
 
-def _expand(master: DictConfig, loader: ConfigLoaderImpl) -> list[list[str]]:
+def _expand(master: DictConfig, loader: ConfigLoader) -> list[list[str]]:
     """The overrides of every job; for sweepers other than the basic one, of jobs that cover every listed value."""
     sweeper = master.hydra.sweeper
     params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
@@ -134,7 +125,7 @@ def _expand(master: DictConfig, loader: ConfigLoaderImpl) -> list[list[str]]:
     arguments: Any = OmegaConf.to_container(master.hydra.overrides.task)
     overrides = parser.parse_overrides(params + arguments)
     if str(sweeper._target_).endswith((".BasicSweeper", ".GridSweeper")):
-        return BasicSweeper.split_arguments(overrides, None)[0]
+        return combinations(overrides)
     lists = [_values(override) for override in {o.get_key_element(): o for o in overrides}.values()]
     longest = max(map(len, lists), default=1)
     return [[values[i % len(values)] for values in lists] for i in range(longest)]
@@ -150,7 +141,7 @@ def _values(override: Override) -> list[str]:
     return [override.input_line or ""]
 
 
-def _refuse_unknown_settings(cfg: DictConfig, loader: ConfigLoaderImpl) -> None:
+def _refuse_unknown_settings(cfg: DictConfig, loader: ConfigLoader) -> None:
     """The group is optional in the defaults list, so Hydra passes over a choice that does not exist."""
     overrides: Any = OmegaConf.to_container(cfg.hydra.overrides.task)
     if any(override.startswith("settings=") for override in overrides):

@@ -14,7 +14,6 @@ from rich.table import Column, Table
 from recmm.data.files.atomic import replace_atomically
 from recmm.experiment.run import monitor_of
 from recmm.experiment.search.space import Space, Values
-from recmm.experiment.search.study import tried
 from recmm.experiment.sweep.progress import duration
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class SearchResult:
 
     def show(self, run: str, outcome: str, why: str, limit: float) -> None:
         """One line for a run that is over."""
-        n_over = len(tried(self.study, self.space))
+        n_over = len(self.space.tried(self.study))
         told = f"[{n_over}/{limit:.0f}] {run}: {outcome}{f': {why}' if why else ''}"
         if best := self._best():
             of_this = [f"{trial.value:.4f}, " for trial in best if trial.user_attrs["run"] == run]
@@ -68,7 +67,7 @@ class SearchResult:
         """
         from optuna.trial import TrialState
 
-        groups = tried(self.study, self.space).values()
+        groups = self.space.tried(self.study).values()
         states = [{trial.state for trial in trials} for trials in groups]
         n_done = sum(TrialState.COMPLETE in found for found in states)
         n_pruned = sum(TrialState.PRUNED in found and TrialState.COMPLETE not in found for found in states)
@@ -92,7 +91,7 @@ class SearchResult:
         """One complete trial of each combination, the best first, among equals the earliest."""
         from optuna.trial import TrialState
 
-        groups = tried(self.study, self.space).values()
+        groups = self.space.tried(self.study).values()
         done = [t for trials in groups for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
         runs = {t.user_attrs["run"]: t for t in reversed(done)}
         return sorted(runs.values(), key=lambda t: (-(t.value or 0.0), t.number))
@@ -122,7 +121,7 @@ class SearchResult:
         lines = [
             "# @package _global_",
             f"# {self.monitor} {best.value:.4f} under missing={choices.missing}, seed {self.cfg.seed}: the best of "
-            f"{len(tried(self.study, self.space))} combinations, found on validation.",
+            f"{len(self.space.tried(self.study))} combinations, found on validation.",
             f"#   {command}",
             f"# As conf/settings/{choices.model}_{choices.dataset}.yaml these values are taken by themselves.",
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +22,7 @@ from recmm.experiment.config.identity import differences, identity, uses_modalit
 from recmm.experiment.records import read_result
 from recmm.experiment.search.result import SearchResult
 from recmm.experiment.search.space import Space, Values, read_space
-from recmm.experiment.search.study import open_study, trial_of, tried
+from recmm.experiment.study import open_study, trial_of
 from recmm.experiment.sweep.plan import DONE, ELSEWHERE, FAILED, Job, plan
 from recmm.experiment.sweep.sweeper import launch, open_folder, side_by_side, threads_each
 from recmm.seeding import derive
@@ -34,7 +34,7 @@ _ABOUT = "about"  # attribute of the study: what its trials have in common
 _WHY = "why"  # attribute of a trial that failed: the sentence
 
 
-def run_search(overrides: Sequence[Override], loader: ConfigLoaderImpl, master: DictConfig, launcher: Launcher) -> None:
+def run_search(overrides: Sequence[Override], loader: ConfigLoader, master: DictConfig, launcher: Launcher) -> None:
     """Try combinations until the budget is spent; leave the process with exit code 1 if one of them has failed.
 
     Args:
@@ -99,7 +99,7 @@ class Search:
         self,
         study: "optuna.Study",
         space: Space,
-        loader: ConfigLoaderImpl,
+        loader: ConfigLoader,
         master: DictConfig,
         launcher: Launcher,
         result: SearchResult,
@@ -132,7 +132,7 @@ class Search:
                 self._tell([trial.number], job.folder, self._known(job) or "interrupted")
         waiting = self.study.get_trials(states=(TrialState.WAITING,))
         in_line = [self.space.key(trial.system_attrs["fixed_params"]) for trial in waiting]
-        for key, trials in tried(self.study, self.space).items():
+        for key, trials in self.space.tried(self.study).items():
             cut_short = _WHY not in trials[-1].user_attrs
             again = cut_short or self.master.sweep.retry_failed
             if again and key not in in_line and all(trial.state == TrialState.FAIL for trial in trials):
@@ -150,7 +150,7 @@ class Search:
                 batch[job.folder][1].append(trial.number)
             else:
                 self._tell([trial.number], job.folder, str(outcome))
-            n_tried = len(tried(self.study, self.space))
+            n_tried = len(self.space.tried(self.study))
             repeats = self.settings.sampler != "grid" and self.space.size < math.inf  # for ever, if it is unlucky
             if repeats and n_tried < self._limit:
                 self._put_in_line(derive(self.settings.seed, n_tried, "search") % int(self.space.size))
@@ -161,7 +161,7 @@ class Search:
         from optuna import samplers
         from optuna.trial import TrialState
 
-        n_tried = len(tried(self.study, self.space))
+        n_tried = len(self.space.tried(self.study))
         if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             if n_tried >= self._limit:
                 return None
@@ -173,7 +173,7 @@ class Search:
         return self.study.ask({key: dimension.distribution() for key, dimension in self.space.dimensions.items()})
 
     def _put_in_line(self, start: int) -> None:
-        self.study.enqueue_trial(self.space.unseen(tried(self.study, self.space), start))
+        self.study.enqueue_trial(self.space.unseen(self.space.tried(self.study), start))
 
     def _job(self, trial: int, values: Values) -> Job:
         arguments = [*self.space.fixed, *self.space.arguments(values), "settings_source=validation"]

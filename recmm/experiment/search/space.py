@@ -3,11 +3,14 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from recmm.errors import ConfigError
+
+if TYPE_CHECKING:
+    import optuna
 
 SEARCHED = ("model", "imputer", "trainer")
 """The groups whose keys may take several values; all others decide what is compared, and under which conditions."""
@@ -73,6 +76,14 @@ class Space:
     def key(self, values: Values) -> tuple[Any, ...]:
         """The same for the same values."""
         return tuple(values[key] for key in self.dimensions)
+
+    def tried(self, study: "optuna.Study") -> dict[tuple[Any, ...], list["optuna.trial.FrozenTrial"]]:
+        """The study's trials by the key of their values, in order; trials that have no values yet are left out."""
+        result: dict[tuple[Any, ...], list[optuna.trial.FrozenTrial]] = {}
+        for trial in study.get_trials(deepcopy=False):
+            if trial.params.keys() == self.dimensions.keys():
+                result.setdefault(self.key(trial.params), []).append(trial)
+        return result
 
     def unseen(self, seen: Collection[tuple[Any, ...]], start: int) -> dict[str, Any]:
         """The first combination whose key is not among ``seen``, in the order of nested loops, from a number on.

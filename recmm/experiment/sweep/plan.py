@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -39,7 +39,7 @@ class Job:
     attempt: int
 
 
-def plan(combinations: Iterable[Sequence[str]], loader: ConfigLoaderImpl, master: DictConfig) -> list[Job]:
+def plan(combinations: Iterable[Sequence[str]], loader: ConfigLoader, master: DictConfig) -> list[Job]:
     """One job per folder, in order: combinations that mean the same run, as those of a method that looks at no
     modality under several missing settings, are one job."""
     read = dataset_reader()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recmm.data.files.atomic import replace_atomically
 from recmm.errors import own_error
+from recmm.experiment.config.hydra_private import what_was_raised
 from recmm.experiment.records import read_result
 from recmm.experiment.sweep.plan import DONE, ELSEWHERE, FAILED, INTERRUPTED, NEW, Job, plan
 from recmm.experiment.sweep.progress import SweepProgress, print_outcomes
@@ -28,7 +29,7 @@ _CALLED_OFF = ".called_off"  # in the sweep's folder: a job failed, and no furth
 
 
 def run_sweep(
-    combinations: Sequence[Sequence[str]], loader: ConfigLoaderImpl, master: DictConfig, launcher: Launcher
+    combinations: Sequence[Sequence[str]], loader: ConfigLoader, master: DictConfig, launcher: Launcher
 ) -> None:
     """Run what is not done yet; leave the process with exit code 1 unless every job is done in the end.
 
@@ -130,7 +131,7 @@ def _earlier(job: Job) -> tuple[str, str]:
 
 def _outcome(job: Job, answer: JobReturn | None, trouble: str) -> tuple[str, str]:
     if answer is not None and answer.status == JobStatus.FAILED:
-        return "failed", _sentence(answer._return_value)
+        return "failed", _sentence(what_was_raised(answer))
     if answer is not None:
         if answer.return_value is None:
             return "not started", "a job before it failed, and sweep.on_error=stop"

@@ -1,7 +1,7 @@
 """The study of a search: Optuna's database in the search's folder, written by the search and by its runs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +12,6 @@ from pytorch_lightning.trainer.states import TrainerFn
 from recmm.errors import ConfigError
 from recmm.experiment.callbacks import Checkpoints
 from recmm.experiment.records import Record
-from recmm.experiment.search.space import Space
 from recmm.models.base import Recommender
 
 if TYPE_CHECKING:
@@ -50,15 +49,6 @@ def trial_of(study: "optuna.Study", number: int) -> "optuna.Trial":
     from optuna.trial import Trial
 
     return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
-
-
-def tried(study: "optuna.Study", space: Space) -> dict[tuple[Any, ...], list["optuna.trial.FrozenTrial"]]:
-    """All trials by the key of their values, in order; those that have not been drawn yet are left out."""
-    result: dict[tuple[Any, ...], list[optuna.trial.FrozenTrial]] = {}
-    for trial in study.get_trials(deepcopy=False):
-        if trial.params.keys() == space.dimensions.keys():
-            result.setdefault(space.key(trial.params), []).append(trial)
-    return result
 
 
 def _storage(folder: Path) -> "optuna.storages.BaseStorage":
