@@ -1,6 +1,6 @@
-"""Every configuration is checked before its run starts: keys, types, choices, constructors, interpolations.
+"""Check a configuration before its run starts: keys, types, choices, constructors, interpolations.
 
-``check`` takes one composed configuration; ``check_arguments`` a command line, of which it composes every job.
+``check`` takes one composed configuration. ``check_arguments`` takes a command line and checks every job of it.
 """
 
 import difflib
@@ -39,7 +39,7 @@ _BROUGHT_BY = {"dataset.protocol": "split=item_cold_start or another choice of t
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise ConfigError, a sentence with key and nearest valid one, unless a run can be built from ``cfg``."""
+    """Raise ConfigError, naming the key and the nearest valid one, unless a run can be built from ``cfg``."""
     try:
         own = OmegaConf.to_container(without_hydra(cfg))
         typed = OmegaConf.merge(OmegaConf.structured(RunConfig), own)  # Hydra lets `+key=value` past the types
@@ -53,12 +53,12 @@ def check(cfg: DictConfig) -> None:
     for group in _ENTRY_GROUPS:
         for name, node in values[group].items():
             if not isinstance(node, dict):
-                raise ConfigError(f"{group}.{name} is no mapping with a `_target_`; remove it with ~{group}.{name}.")
+                raise ConfigError(f"{group}.{name} is not a mapping with a `_target_`; remove it with ~{group}.{name}.")
             check_node(node, f"{group}.{name}", open_keywords=True)
 
 
 def check_arguments(arguments: Sequence[str], config_dir: Path) -> list[DictConfig]:
-    """Compose and check every job that these command-line arguments ask for, and return them; none is started.
+    """The composed and checked configuration of every job of a command line; none is started.
 
     Raises:
         ConfigError: an argument or a YAML file has an unknown key, choice or group, a wrong type, or bad syntax.
@@ -69,7 +69,7 @@ def check_arguments(arguments: Sequence[str], config_dir: Path) -> list[DictConf
 def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
     """The composed and checked configuration of every job, in order; a run without ``-m`` is one job.
 
-    The values of a sweeper that draws instead of enumerating (an interval, say) are represented by their ends.
+    Where a sweeper draws values from an interval, the two ends of the interval are checked.
     """
     args = argument_parser().parse_intermixed_args(list(arguments))
     loader = config_loader(config_dir, args.config_dir)
@@ -99,7 +99,7 @@ def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
 
 
 def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoader:
-    """Hydra's loader over our configuration folder, the user's ``--config-dir`` before it."""
+    """Hydra's loader over recmm's configuration folder; the user's ``--config-dir`` takes precedence."""
     register_schema()
     register_resolvers()
     if extra_dir is not None and not Path(extra_dir).is_dir():
@@ -108,7 +108,7 @@ def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoade
 
 
 def without_null_groups(overrides: Iterable[str], loader: ConfigLoader) -> list[str]:
-    """``group=null`` as ``~group``: what people write, and what Hydra 1.3 accepts."""
+    """The overrides with ``group=null``, which Hydra 1.3 refuses, written as ``~group``."""
     result = []
     for override in overrides:
         group, _, value = override.partition("=")
@@ -118,7 +118,7 @@ def without_null_groups(overrides: Iterable[str], loader: ConfigLoader) -> list[
 
 
 def _expand(master: DictConfig, loader: ConfigLoader) -> list[list[str]]:
-    """The overrides of every job; for sweepers other than the basic one, of jobs that cover every listed value."""
+    """The overrides of every job. For sweepers other than a grid: of as many jobs as cover every listed value."""
     sweeper = master.hydra.sweeper
     params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=loader)
@@ -142,7 +142,7 @@ def _values(override: Override) -> list[str]:
 
 
 def _refuse_unknown_settings(cfg: DictConfig, loader: ConfigLoader) -> None:
-    """The group is optional in the defaults list, so Hydra passes over a choice that does not exist."""
+    """``settings`` is optional in the defaults list, so Hydra ignores a choice that does not exist."""
     overrides: Any = OmegaConf.to_container(cfg.hydra.overrides.task)
     if any(override.startswith("settings=") for override in overrides):
         choice = cfg.hydra.runtime.choices.settings
@@ -160,7 +160,7 @@ def _refuse_missing(value: Any, path: str) -> None:
 
 
 def _check_plain(values: dict[str, Any], schema: type, prefix: str) -> None:
-    """What the dataclasses say in their fields' metadata: choices, minima, types that OmegaConf cannot express."""
+    """Check what the schema's fields carry as metadata: choices, minima, types that OmegaConf cannot express."""
     for entry in fields(schema):
         value, path = values[entry.name], prefix + entry.name
         if isinstance(entry.type, type) and is_dataclass(entry.type):
@@ -183,11 +183,11 @@ def _shown(choice: str | None) -> str:
 
 
 def _explain(error: BaseException) -> str:
-    """One sentence for whatever Hydra raises while it reads arguments and YAML files."""
+    """One sentence for any error that Hydra raises while it reads arguments and YAML files."""
     text = " ".join(str(error).split())
     chain: list[BaseException] = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
-        chain.append(inner)  # OmegaConf raises one error object again and again, so the chain may bite its tail
+        chain.append(inner)  # OmegaConf raises the same error object several times, so the chain may be circular
     if text.startswith("Ambiguous value for argument"):
         return (
             f"{text.split(chr(39))[1]} lists several values: add -m to run one job for each, or write key=[a,b] for a "
@@ -217,7 +217,7 @@ def _explain_key(error: OmegaConfBaseException) -> str:
 
 
 def _nearest(key: str, path: str, parent: Any) -> str:
-    """End of the sentence about an unknown key: the nearest one beside it, or the same name in another group."""
+    """End of the sentence about an unknown key: the nearest key beside it, or the same name in another group."""
     if not isinstance(parent, DictConfig):
         return "."
     siblings = {str(name) for name in parent}

@@ -317,8 +317,8 @@ def test_every_listed_value_of_a_shipped_space_is_valid(space: str) -> None:
     [
         ("missing=full,mtmt", "missing has several values"),
         ("callbacks.early_stopping.monitor=val/recall@20,test/recall@20", "monitor has several values"),
-        ("model.dim=8", "nothing to choose from"),
-        ("model.dim=int(interval(9,8))", "model.dim: from 9 to 8 is no interval"),
+        ("model.dim=8", "search space is empty"),
+        ("model.dim=int(interval(9,8))", "model.dim: from 9 to 8 is not a valid interval"),
         ("model.ego_l2=tag(log,interval(0,1))", "no interval on a logarithmic scale"),
     ],
 )
