@@ -41,7 +41,7 @@ def train(cfg: DictConfig) -> float:
     """Train, select and test as configured, in Hydra's run folder.
 
     Returns:
-        The best value of the validation metric that selects; NaN if a search pruned the run.
+        The validation metric that selects, at the best epoch; NaN if a search pruned the run.
 
     Raises:
         RunError: the folder is in use or holds another run.
@@ -233,7 +233,7 @@ def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callb
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time and changes no result
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it only costs time
     return trainer
 
 
