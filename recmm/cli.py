@@ -1,4 +1,4 @@
-"""`python -m recmm COMMAND`: one entry for everything that recmm does."""
+"""`python -m recmm COMMAND`: the command line of recmm."""
 
 from typing import Annotated
 
@@ -30,16 +30,16 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> None:
-    """Options that come before the command."""
+    """Options before the command."""
 
 
-# Hydra reads the arguments itself, --help and -m included, in the order in which they were given.
+# Hydra parses the arguments itself, including --help and -m, in the given order.
 @app.command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 def train(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=CHOICE KEY=VALUE ...")] = None) -> None:
-    """Train, select on validation, test once; the arguments of train.py. `train --help` lists groups and keys."""
+    """Train, select on validation, test once. Takes the arguments of train.py; `train --help` lists groups and keys."""
     from recmm.experiment.launch import main as launch  # Hydra is not loaded for the other commands
 
     launch(arguments or [])
@@ -50,19 +50,19 @@ def train(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=C
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 def check(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=CHOICE KEY=VALUE ...")] = None) -> None:
-    """Try every job of a run or sweep on a few rows, one step each, in seconds; the arguments of train.py, -m too."""
+    """Try one step of every job of a run or sweep on a few rows. Takes the arguments of train.py, with -m too."""
     from recmm.experiment.dry_run import dry_run
 
     raise typer.Exit(0 if dry_run(arguments or []) else 1)
 
 
-# As above: each of the two reads its own options.
+# Both report commands parse their own options.
 @app.command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 def report(arguments: Annotated[list[str] | None, typer.Argument(metavar="FOLDER ... | wandb ...")] = None) -> None:
-    """Make a page, tables and figures of finished runs; `report wandb` a workspace. `report --help` lists options."""
+    """Write a page, tables and figures of finished runs; `report wandb` a workspace. `report --help` lists options."""
     given = arguments or []
     if given[:1] == ["wandb"]:
         from recmm.report.wandb import main as workspace

@@ -63,12 +63,28 @@ INNER_FLOORS = {
         "commands": 4,
     },
     "report": {"records": 0, "results": 1, "comparison": 2, "figures": 3, "page": 4, "command": 5, "wandb": 5},
+    "experiment": {
+        "config": 0,
+        "curves": 1,
+        "memory": 1,
+        "records": 1,
+        "tables": 1,
+        "callbacks": 2,
+        "loggers": 2,
+        "progress": 3,
+        "study": 3,
+        "run": 4,
+        "sweep": 5,
+        "search": 6,
+        "dry_run": 7,
+        "launch": 7,
+    },
 }
 MOST_FILES = 16  # Python files directly in one folder
 FREE_OF_SIZE = {"models", "nn"}  # one file per method, one per block
 MODULES = sorted((ROOT / "recmm").rglob("*.py"))
 BEYOND_A_METHOD = ("recmm.data.formats", "recmm.experiment", "omegaconf", "hydra")
-PYTHON_FOLDERS = ("recmm", "tests", "benchmarks", "experiments")
+PYTHON_FOLDERS = ("recmm", "hydra_plugins", "tests", "benchmarks", "experiments")
 TEXT_SUFFIXES = {".py", ".yaml", ".yml", ".toml", ".txt", ".md", ".cff", ".csv", ".json", ".sh", ".cfg", ".ini"}
 TEXT_FILES = ("Makefile", "LICENSE", ".ci/run", ".gitignore", ".gitattributes", ".editorconfig")
 
@@ -234,6 +250,15 @@ def test_lightning_goes_by_one_name() -> None:
         assert not names, f"{path.relative_to(ROOT)} imports {sorted(names)}; import pytorch_lightning instead"
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert not re.search(r"_target_:\s*lightning\b", path.read_text(encoding="utf-8")), path.relative_to(ROOT)
+
+
+def test_only_one_module_uses_private_parts_of_hydra() -> None:
+    touching = {
+        path.relative_to(ROOT).as_posix()
+        for path in python_files()
+        if any(within(name, "hydra._internal") for name in imports_of(path))
+    }
+    assert touching == {"recmm/experiment/config/hydra_private.py"}
 
 
 def text_files() -> Iterator[Path]:

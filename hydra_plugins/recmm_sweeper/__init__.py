@@ -1,31 +1,58 @@
-"""Where Hydra looks for sweepers: in packages below ``hydra_plugins``. The work is done in ``recmm.experiment``.
+"""The sweepers of recmm, in a package below ``hydra_plugins``, where Hydra looks for plugins.
 
-Every start of Hydra imports this module, so it imports nothing heavy.
+They hand over to ``recmm.experiment``, which is imported only when a sweep starts: every start of Hydra imports this
+module.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 
-class GridSweeper(BasicSweeper):
-    """Hydra's product of all listed values, where finished jobs are skipped and interrupted ones resumed."""
+class _RecmmSweeper(Sweeper):
+    """What both sweepers share.
 
-    def __init__(self, params: dict[str, str] | None = None) -> None:
-        super().__init__(max_batch_size=None, params=params)
+    Args:
+        params: `hydra.sweeper.params`, values by key; arguments of the command line replace them.
+    """
+
+    hydra_context: HydraContext
+    config: DictConfig
+
+    def __init__(self, params: dict[str, Any] | None = None) -> None:
+        self.params = params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def overrides(self, arguments: Sequence[str]) -> list[Override]:
+        """The parsed ``params`` and ``arguments``."""
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        return parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+
+
+class GridSweeper(_RecmmSweeper):
+    """Runs the product of all listed values; finished jobs are skipped and interrupted ones resumed."""
 
     def sweep(self, arguments: list[str]) -> None:
+        from recmm.experiment.config.hydra_private import combinations
         from recmm.experiment.sweep.sweeper import run_sweep
 
-        assert self.hydra_context is not None and self.config is not None and self.launcher is not None
-        [combinations] = self.split_arguments(_overrides(self, arguments), None)
-        run_sweep(combinations, self.hydra_context.config_loader, self.config, self.launcher)
+        jobs = combinations(self.overrides(arguments))
+        run_sweep(jobs, self.hydra_context.config_loader, self.config, self.launcher)
 
 
-class SearchSweeper(BasicSweeper):
-    """Draws values and compares them on validation. ``conf/search/default.yaml`` says what the keywords are."""
+class SearchSweeper(_RecmmSweeper):
+    """Searches for the values that are best on validation; ``conf/search/default.yaml`` documents the keywords."""
 
     def __init__(
         self,
@@ -39,20 +66,13 @@ class SearchSweeper(BasicSweeper):
         prune_warmup: int,
         params: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(max_batch_size=None, params=params)  # the rest is read from the configuration, by jobs too
+        super().__init__(params)  # the search and its runs read the other keywords from the configuration
 
     def sweep(self, arguments: list[str]) -> None:
         from recmm.errors import RecmmError, leave
         from recmm.experiment.search.searcher import run_search
 
-        assert self.hydra_context is not None and self.config is not None and self.launcher is not None
         try:
-            run_search(_overrides(self, arguments), self.hydra_context.config_loader, self.config, self.launcher)
+            run_search(self.overrides(arguments), self.hydra_context.config_loader, self.config, self.launcher)
         except RecmmError as error:  # Hydra would show a traceback
             leave(error)
-
-
-def _overrides(sweeper: BasicSweeper, arguments: list[str]) -> list[Override]:
-    assert sweeper.hydra_context is not None
-    parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
-    return parser.parse_overrides([*sweeper._parse_config(), *arguments])

@@ -1,1 +1,1 @@
-"""The run: configuration, identity, training, record."""
+"""Runs, sweeps and searches: from a configuration to a trained method and its record."""

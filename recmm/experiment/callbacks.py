@@ -1,4 +1,4 @@
-"""What happens around the loops of a run: checkpoints with history, early stopping, and the ranked lists it keeps."""
+"""Callbacks of a run: checkpoints with the history of metrics, early stopping, collection of ranked lists."""
 
 import os
 import time
@@ -19,16 +19,16 @@ from recmm.models.base import RankedBatch, Recommender
 
 
 class EarlyStopping(LightningEarlyStopping):
-    """Lightning's early stopping, which also stops a resumed run that had already run out of patience.
+    """Lightning's early stopping. It also stops a resumed run whose patience was already used up.
 
     Patience counts from the first stage that ranks.
 
     Args:
-        monitor: a validation metric; larger is better, as for all of ours. It also selects the best checkpoint.
+        monitor: a validation metric; larger is better. It also selects the best checkpoint.
         patience: validations without improvement after which the run stops.
 
     Raises:
-        ConfigError: another metric than those of validation, or no patience at all.
+        ConfigError: ``monitor`` is not a validation metric, or ``patience`` is below 1.
     """
 
     def __init__(self, *, monitor: str = "val/recall@20", patience: int = 20) -> None:
@@ -53,15 +53,15 @@ class EarlyStopping(LightningEarlyStopping):
 
 
 class Checkpoints(CheckpointBase):
-    """`best` and `last` after every epoch, written whole or not at all, and the metrics of all epochs so far.
+    """Writes `best` and `last` atomically after every epoch, and keeps the metrics of all epochs.
 
-    ``best`` is placed before ``last``. A run killed in between resumes from the older ``last``, replays the epoch with
-    the same numbers, and places both again.
+    ``best`` is written before ``last``. A run killed in between resumes from the older ``last``, repeats the epoch with
+    the same numbers, and writes both again.
 
     Args:
-        record: where checkpoints and metrics go.
+        record: receives checkpoints and metrics.
         monitor: the validation metric that selects ``best``; larger is better. Never a test metric.
-        method: class path and settings in plain types, stored so that a checkpoint suffices alone.
+        method: class path and settings in plain types, stored so that the checkpoint alone restores the method.
     """
 
     def __init__(self, record: Record, *, monitor: str, method: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ class Checkpoints(CheckpointBase):
             place_copy(fresh, self.record.checkpoint("best"))
         if trainer.is_global_zero:
             os.replace(fresh, self.record.checkpoint("last"))
-        trainer.strategy.barrier()  # no process may look for `best` before it is in its place
+        trainer.strategy.barrier()  # no process may read `best` before it is written
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -118,7 +118,7 @@ class Checkpoints(CheckpointBase):
 
 
 def place_copy(source: Path, target: Path) -> None:
-    """Put a copy of ``source`` at ``target`` in one step; a hard link where the file system has them."""
+    """Replace ``target`` by a copy of ``source`` atomically; a hard link where the file system supports them."""
     spare = target.with_suffix(".new")
     spare.unlink(missing_ok=True)
     try:
@@ -129,9 +129,9 @@ def place_copy(source: Path, target: Path) -> None:
 
 
 class KeepRankings(Callback):
-    """Collects what the last validation and the test rank, for `ranks`, `topk` and `per_user` of the record.
+    """Collects the ranked lists of the last validation and of the test, for the record's parquet tables.
 
-    In a distributed run the first process has it all in the end.
+    In a distributed run the first process receives those of all processes.
     """
 
     def __init__(self, tables: RankingTables) -> None:

@@ -1,4 +1,4 @@
-"""The training curve of one run as a picture."""
+"""The training curves of one run as a figure."""
 
 import math
 from itertools import pairwise
@@ -10,17 +10,17 @@ from matplotlib.ticker import MaxNLocator
 
 from recmm.data.files.atomic import atomic_file
 
-matplotlib.use("Agg")  # no screen is needed
+matplotlib.use("Agg")  # works without a display
 
 import matplotlib.pyplot as plt
 
 
 def draw_curves(history: list[dict[str, Any]], monitor: str, best_epoch: int, title: str, path: Path) -> None:
-    """Loss terms on the left, the selection metric on validation on the right, best epoch marked; a PNG at ``path``."""
+    """Write a PNG: loss terms on the left; on the right the validation metric that selects, best epoch marked."""
     figure, (losses, scores) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     epochs = [row["epoch"] for row in history]
     names = dict.fromkeys(key for row in history for key in row if key.startswith("train/"))
-    for name in names:  # a term that a stage does not have leaves a gap
+    for name in names:  # a stage without this term leaves a gap
         losses.plot(epochs, [abs(row.get(name, math.nan)) for row in history], label=name.removeprefix("train/"))
     begins = [(row["epoch"], row["stage"]) for last, row in pairwise(history) if row.get("stage") != last.get("stage")]
     for epoch, stage in begins:

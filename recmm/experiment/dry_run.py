@@ -1,4 +1,4 @@
-"""Before a long sweep: compose every job, build every method on a few rows, run one step and one ranking of it."""
+"""`python -m recmm check`: run one training step and one ranking of every job on an excerpt of its data."""
 
 import logging
 import time
@@ -20,12 +20,12 @@ from recmm.experiment.run import make_trainer
 
 
 def dry_run(arguments: Sequence[str]) -> bool:
-    """Try every job that these arguments of ``train.py`` ask for and say what would go wrong; leaves no record.
+    """Try every job of these arguments of ``train.py`` and print which would fail; writes no record.
 
-    Jobs that differ in their seed alone are tried once. The data are read in full, the methods see an excerpt of it.
+    Jobs that differ only in their seed are tried once. The data are read in full; the methods get an excerpt.
 
     Returns:
-        Whether all of them work.
+        Whether all jobs work.
 
     Raises:
         ConfigError: an argument or a YAML file is wrong.

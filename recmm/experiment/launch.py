@@ -1,11 +1,10 @@
-"""From a command line to runs: check every job, then hand over to Hydra. ``train.py`` and ``python -m recmm train``."""
+"""Entry point of ``train.py`` and ``python -m recmm train``: check every job, then start Hydra."""
 
 import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -14,31 +13,32 @@ from omegaconf import DictConfig
 from recmm.errors import RecmmError, leave, own_error
 from recmm.experiment.config.check import check, check_arguments, config_loader, without_null_groups
 from recmm.experiment.config.folder import CONFIG_NAME, config_folder
+from recmm.experiment.config.hydra_private import argument_parser, run_hydra
 from recmm.experiment.config.identity import register_resolvers
 from recmm.experiment.config.schema import register_schema
 
-# At import, so that a launcher's worker processes, which import this module to find `task`, know them too.
+# At import: a launcher's worker processes import this module to find `task`, and need them too.
 register_schema()
 register_resolvers()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Check the arguments (default: the process's own), then run what they ask for under Hydra.
+    """Check the arguments (default: ``sys.argv``), then start the run or the sweep.
 
-    Leaves the process with exit code 2 for a wrong configuration, 1 for a failed run, 130 after Ctrl-C. Errors are one
-    sentence; HYDRA_FULL_ERROR=1 shows their traceback.
+    Exits with code 2 for a wrong configuration, 1 for a failed run, 130 after Ctrl-C. An error is printed as one
+    sentence; HYDRA_FULL_ERROR=1 shows its traceback.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = get_args_parser()
+    parser = argument_parser()
     args = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     folder = config_folder()
     try:
         args.overrides = without_null_groups(args.overrides, config_loader(folder, args.config_dir))
         if not (args.help or args.hydra_help or args.shell_completion or args.info or args.cfg):
             jobs = check_arguments(arguments, folder)
-            if jobs[0].sweep.name is None:  # fixed here, once: a resolver would be asked anew by every job
+            if jobs[0].sweep.name is None:  # fixed once here: every job would evaluate a resolver again
                 args.overrides.append(f"sweep.name={sweep_name(args.overrides)}")
-        _run_hydra(args, parser, task, str(folder), CONFIG_NAME)
+        run_hydra(args, parser, task, folder, CONFIG_NAME)
     except RecmmError as error:
         leave(error)
     except KeyboardInterrupt:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def task(cfg: DictConfig) -> float | None:
-    """One job; returns the validation metric that a sweeper maximises, None if its sweep has called it off."""
+    """One job. Returns the validation metric that a search maximises, or None if its sweep has been stopped."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         from recmm.experiment.sweep.sweeper import guarded
 
@@ -69,7 +69,7 @@ def _train(cfg: DictConfig) -> float:
 
 
 def sweep_name(overrides: Sequence[str]) -> str:
-    """A sweep's name, the same for the same arguments in any order, however it deals with errors, wherever it runs."""
-    hows = ("sweep.", "hydra/launcher=", "hydra.launcher.", "hydra.sweeper.n_", "ckpt=")
-    what = sorted(override for override in overrides if not override.startswith(hows))
-    return f"sweep-{hashlib.sha256(chr(10).join(what).encode()).hexdigest()[:8]}"
+    """A sweep's name, made from its arguments in any order; launcher and error handling do not count."""
+    ignored = ("sweep.", "hydra/launcher=", "hydra.launcher.", "hydra.sweeper.n_", "ckpt=")
+    arguments = sorted(override for override in overrides if not override.startswith(ignored))
+    return f"sweep-{hashlib.sha256(chr(10).join(arguments).encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""Loggers as config choices. The record's own `metrics.csv` is always written; these come on top."""
+"""The loggers of the group `logger`, in addition to the record's `metrics.csv`, which is always written."""
 
 import hashlib
 import logging
@@ -15,21 +15,21 @@ from recmm.experiment.records import Record
 log = logging.getLogger(__name__)
 
 FINISH_TIMEOUT = 600.0
-"""Seconds after which an upload is given up at the end of a run; what is not uploaded stays in the run's folder."""
+"""Seconds that the end of a run waits for an upload; what is not uploaded by then stays in the run's folder."""
 
 
 def wandb_mode() -> str:
-    """`offline` unless WANDB_MODE or WANDB_API_KEY says otherwise: a start without a network would wait for one."""
+    """WANDB_MODE if set; else `online` with a WANDB_API_KEY, and `offline` without: no run waits for a network."""
     return os.environ.get("WANDB_MODE", "online" if "WANDB_API_KEY" in os.environ else "offline")
 
 
 def wandb_logger(record: Record, *, project: str = "recmm", group: str | None = None) -> Logger:
-    """Weights & Biases, offline unless WANDB_MODE or WANDB_API_KEY says otherwise.
+    """Weights & Biases, offline unless WANDB_MODE or WANDB_API_KEY is set.
 
     Args:
         record: of the run; its folder receives the files.
-        project: of all runs.
-        group: of the runs that belong together; None: the sweep, by the name of its folder.
+        project: W&B project of all runs.
+        group: W&B group of the run; None: the name of the sweep's folder.
     """
     return WandbRun(record, project, group)
 
@@ -40,18 +40,18 @@ def tensorboard_logger(record: Record) -> Logger:
 
 
 def close_loggers(loggers: list[Logger], *, failed: bool) -> None:
-    """End every W&B run with the exit code it deserves, so that a crash is not shown as finished."""
+    """End every W&B run with exit code 1 if the run ``failed``, else 0: W&B would show a crash as finished."""
     for logger in loggers:
         if isinstance(logger, WandbRun):
             logger.close(failed=failed)
 
 
 class WandbRun(Logger):
-    """One attempt of one run on W&B: configuration, curves by epoch, and, once it is done, its metrics and picture.
+    """One attempt of one run on W&B: configuration, curves by epoch and, when it is done, final metrics and figure.
 
-    W&B never costs the run: whatever goes wrong with it is warned about once. The W&B run is a new one whatever else
-    the process has open, so two never merge. Its id comes from the folder (sweep and run), signature and attempt;
-    all attempts of a run share their name. It is opened by ``log_hyperparams``, in the writing process alone.
+    An error of W&B never ends the run; the first one is a warning. Every attempt is a W&B run of its own, also when
+    the process has others open. Its id comes from the folder (sweep and run), signature and attempt; all attempts of a
+    run share their name. ``log_hyperparams`` opens it, only in the process that writes the record.
     """
 
     def __init__(self, record: Record, project: str, group: str | None) -> None:
@@ -82,12 +82,12 @@ class WandbRun(Logger):
             self._attempt("start", self._open, params)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """One row of the curves. What is evaluated once the fit has ended is no point of them."""
+        """Log one row of the curves; metrics after the fit are not part of them."""
         if self._run is not None and self._fitting:
             self._attempt("log", self._run.log, dict(metrics))
 
     def finalize(self, status: str) -> None:
-        """Lightning says so when a fit ends."""
+        """Called by Lightning when the fit ends."""
         self._fitting = False
 
     def close(self, *, failed: bool) -> None:
@@ -99,12 +99,12 @@ class WandbRun(Logger):
         self._attempt("finish", self._run.finish, exit_code=int(failed))
 
     def _open(self, params: dict[str, Any]) -> None:
-        import wandb  # takes seconds to import, so only where it is chosen
+        import wandb  # slow to import, so only where it is used
 
         mode: Any = wandb_mode()
         about = _about(self.record.result)
         self._fitting = get_class(params["model"]["_target_"]).trained  # type: ignore[attr-defined]
-        if self.record.result["uses_modalities"]:  # the numbers of others belong to no missing setting
+        if self.record.result["uses_modalities"]:  # the numbers of other methods depend on no missing setting
             self._rates = {key: value for key, value in params["missing"].items() if key.endswith("rate")}
         series = [about[group] for group in ("model", "dataset", "missing")]
         tags = [*series, *(f"{name}={value}" for name, value in self._rates.items())]
@@ -117,7 +117,7 @@ class WandbRun(Logger):
             resume="allow",
             dir=self.record.folder,
             job_type="train" if self._fitting else "evaluate",
-            tags=[tag[:64] for tag in tags],  # longer ones are refused
+            tags=[tag[:64] for tag in tags],  # W&B refuses longer ones
             config=_columns(params) | {"record": about | names},
             mode=mode,
             settings=wandb.Settings(reinit="create_new", silent=mode != "online", finish_timeout=FINISH_TIMEOUT),
@@ -125,9 +125,9 @@ class WandbRun(Logger):
         self._run.define_metric("*", step_metric="epoch")
 
     def _complete(self) -> None:
-        """The record's metrics as summary: of test, and of validation at the best epoch.
+        """Write the summary: test metrics, and validation metrics of the best epoch.
 
-        The metrics of test are a row of their own beside the rates, which makes rates an axis of W&B's line plots.
+        The test metrics are also logged in one row with the rates, so that W&B's line plots can use a rate as x-axis.
         """
         import wandb
 
@@ -144,17 +144,17 @@ class WandbRun(Logger):
     def _attempt(self, what: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         try:
             call(*args, **kwargs)
-        except Exception as error:  # whatever it is, the run's record does not need W&B
+        except Exception as error:  # the run's record does not need W&B
             if not self._warned:
                 reason = f"{type(error).__name__}: {error}"
                 log.warning(
-                    "W&B could not %s (%s). The run goes on, and its record is complete without it.", what, reason
+                    "W&B could not %s (%s). The run continues; its record does not depend on W&B.", what, reason
                 )
             self._warned = True
 
 
 def _about(result: dict[str, Any]) -> dict[str, Any]:
-    """What identifies the run, from its record; ``any`` missing setting for a method that looks at no modality."""
+    """What identifies the run, from its record; missing setting ``any`` for a method without modalities."""
     about = {key: result[key] for key in ("model", "dataset", "missing", "imputer", "signature", "attempt")}
     data = {"split": result["data"]["split"], "data_digest": result["data"]["digest"]}
     digest = {"masks_digest": result["masks"]["digest"]}
@@ -163,7 +163,7 @@ def _about(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _columns(value: Any) -> Any:
-    """Mappings stay nested, which W&B shows as columns with dotted names; a list is one value."""
+    """The configuration for W&B, which shows nested mappings as columns with dotted names; a list becomes one text."""
     if isinstance(value, Mapping):
         return {key: _columns(inner) for key, inner in value.items()}
     return f"[{','.join(map(str, value))}]" if isinstance(value, list | tuple) else value

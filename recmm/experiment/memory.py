@@ -1,4 +1,4 @@
-"""Peak memory of one run among several in a process."""
+"""Peak memory of one run, also when a process runs several."""
 
 import contextlib
 import gc
@@ -11,9 +11,9 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def start_peak_memory() -> None:
-    """Count peaks anew from what the process holds now: a sweep's job does not inherit those of the jobs before it.
+    """Reset the peaks to what the process holds now, so that a job of a sweep does not report those of earlier jobs.
 
-    On the host where the system can do it (Linux); elsewhere peaks are those since the start of the process.
+    The host's peak is reset on Linux only; elsewhere it is the peak since the start of the process.
     """
     gc.collect()
     with contextlib.suppress(OSError):
@@ -23,10 +23,10 @@ def start_peak_memory() -> None:
 
 
 def peak_memory_mb() -> dict[str, float]:
-    """Peak memory on the host and, if one was used, on the GPU (MB), of this process since ``start_peak_memory``."""
+    """Peak memory of this process since ``start_peak_memory`` in MB: `host` and, with CUDA, `gpu`."""
     if sys.platform == "win32":
         return {}
-    import resource  # not there on Windows
+    import resource  # does not exist on Windows
 
     unit = 1024**2 if sys.platform == "darwin" else 1024
     peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}

@@ -1,4 +1,4 @@
-"""What a person sees while a run works: one bar over the epochs, and the closing table."""
+"""The output of a run: a progress bar over the epochs, and a table of results at the end."""
 
 import sys
 from pathlib import Path
@@ -17,11 +17,10 @@ CUTOFFS = (10, 20, 50)
 
 
 class EpochBar(Callback):
-    """A bar that moves with every batch and says how the last epochs went; one line per 10 epochs off a terminal.
+    """A progress bar with the loss and metric of the last epoch; without a terminal, one line per 10 epochs.
 
     Args:
-        checkpoints: knows the best epoch so far.
-        patience: epochs without improvement after which the run stops, for the text beside the bar.
+        checkpoints: has the metrics of all epochs and the best epoch.
     """
 
     def __init__(self, checkpoints: Checkpoints) -> None:
@@ -83,7 +82,7 @@ class EpochBar(Callback):
 
 
 def print_closing(result: dict[str, Any], folder: Path) -> None:
-    """Accuracy at test beside validation, under what identifies the numbers, and where the record lies."""
+    """Print the validation and test accuracy, the choices and seed that they belong to, and the record's folder."""
     table = Table("metric")
     for split in ("validation", "test"):
         table.add_column(split, justify="right")

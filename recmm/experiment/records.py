@@ -1,4 +1,4 @@
-"""A run's record on disk: who may write it, what it holds, and what happens when one is already there."""
+"""A run's record on disk: its content, its lock, and what happens when the folder already holds a record."""
 
 import contextlib
 import json
@@ -36,14 +36,14 @@ LIBRARIES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "torchmetr
 
 
 class Record:
-    """The folder of one run. ``open_record`` makes it, holding the folder's lock.
+    """The folder of one run, made by ``open_record``, which holds the folder's lock.
 
     Attributes:
-        folder: where everything lies.
+        folder: of the run; holds all its files.
         result: the content of `result.json`.
-        finished: a run with this signature is complete here; nothing may be written.
-        resume_from: the checkpoint to continue from, or None.
-        writes: False in the further processes of a distributed run, which leave the folder to the first.
+        finished: whether the folder holds a complete run with this signature; then nothing may be written.
+        resume_from: the checkpoint to resume from, or None.
+        writes: whether this process writes the files; in a distributed run only the first does.
     """
 
     def __init__(self, folder: Path, result: dict[str, Any], *, writes: bool = True) -> None:
@@ -54,15 +54,15 @@ class Record:
 
     @property
     def attempt(self) -> int:
-        """1 for the first start in this folder, one more for every further one."""
+        """Number of starts of the run in this folder, this one included."""
         return int(self.result["attempt"])
 
     def checkpoint(self, name: str) -> Path:
-        """Path of the checkpoint `best` or `last` (or of one not yet in its place)."""
+        """Path of the checkpoint with this name: `best`, `last`, or a temporary one."""
         return self.folder / "checkpoints" / f"{name}.ckpt"
 
     def wall_seconds(self) -> float:
-        """Seconds of all attempts so far."""
+        """Seconds of this attempt and all earlier ones."""
         return round(self._earlier_seconds + time.monotonic() - self._started, 2)
 
     def update(self, **entries: Any) -> None:
@@ -74,13 +74,13 @@ class Record:
         replace_atomically(self.folder / "result.json", text)
 
     def write_config(self, cfg: DictConfig) -> None:
-        """The resolved configuration, as `config.yaml`."""
+        """Write the resolved configuration as `config.yaml`."""
         if self.writes:
             replace_atomically(self.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
     def write_metrics(self, history: list[dict[str, Any]]) -> None:
-        """One row per epoch as `metrics.csv`; a resumed run's file is cut back to its checkpoint's epoch by this."""
-        self.update(wall_seconds=self.wall_seconds())  # what a kill must not lose
+        """Write one row per epoch as `metrics.csv`; epochs after a resumed run's checkpoint are dropped."""
+        self.update(wall_seconds=self.wall_seconds())  # survives a kill
         if self.writes:
             table = pl.DataFrame(history, infer_schema_length=None, strict=False)
             replace_atomically(self.folder / "metrics.csv", table.write_csv())
@@ -90,18 +90,19 @@ class Record:
 def open_record(
     folder: Path, *, signature: str, identity: dict[str, Any], resume: bool, overwrite: bool
 ) -> Iterator[Record]:
-    """Take the folder for one run, and leave a status behind however the run ends.
+    """Lock the folder for one run, and record a status however the run ends.
 
-    A finished run with the same signature is left as it is (``finished``). An unfinished one is continued from its
-    last checkpoint with ``resume``, else moved aside and started anew. Other signatures are refused.
+    A finished run with the same signature stays unchanged (``finished``). An unfinished one continues from its last
+    checkpoint with ``resume``; otherwise it is moved aside and the run starts anew. Other signatures are refused.
 
     Raises:
-        RunError: another process writes here; or the folder holds a run with another signature and not ``overwrite``.
+        RunError: another process holds the lock; or the folder holds a run with another signature, and ``overwrite`` is
+            not set.
     """
-    if rank_zero.rank_zero_only.rank:  # type: ignore[attr-defined]  # started by the process that holds the lock
+    if rank_zero.rank_zero_only.rank:  # type: ignore[attr-defined]  # the first process holds the lock
         record = Record(folder, {"signature": signature, "attempt": 1}, writes=False)
         found = None if overwrite else read_result(folder)
-        if found is not None and found.get("signature") == signature:  # as the first process decides in _claim
+        if found is not None and found.get("signature") == signature:  # the decision of _claim
             record.finished, last = found["status"] == "done", record.checkpoint("last")
             record.result = found if record.finished else record.result
             record.resume_from = last if resume and last.exists() else None
@@ -110,12 +111,12 @@ def open_record(
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=1)  # a sweep that is being planned looks whether it is held
+        lock.acquire(timeout=1)  # a planned sweep may hold it for a moment
     except Timeout:
         raise RunError(
-            f"Another run is writing to {folder}. Wait for it, or give this one another hydra.run.dir."
+            f"Another run is writing to {folder}. Wait for it, or give this run another hydra.run.dir."
         ) from None
-    handler = logging.FileHandler(folder / "train.log", delay=True)  # opened only when an older one has moved aside
+    handler = logging.FileHandler(folder / "train.log", delay=True)  # opened after an older record was moved aside
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     try:
         record = _claim(folder, signature, identity, resume, overwrite)
@@ -130,7 +131,7 @@ def open_record(
             status = "interrupted" if interrupted else "failed"
             record.update(status=status, error={"type": type(error).__name__, "message": str(error)})
             if not interrupted:
-                # To the run's own log only: who started the run is told by the entry point.
+                # To the run's own log only: the entry point prints the error.
                 handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "run failed", (), sys.exc_info()))
             raise
         finally:
@@ -142,7 +143,7 @@ def open_record(
 
 
 def _claim(folder: Path, signature: str, identity: dict[str, Any], resume: bool, overwrite: bool) -> Record:
-    """Decide between a fresh run, a resumed one and one that is there already."""
+    """Decide whether the run starts fresh, resumes, or is finished already."""
     found = read_result(folder)
     resume_from, wall_seconds = None, 0.0
     if found is not None:
@@ -151,7 +152,7 @@ def _claim(folder: Path, signature: str, identity: dict[str, Any], resume: bool,
             keys = differences(found.get("identity", {}), identity)
             raise RunError(
                 f"{folder} holds a run with other settings ({', '.join(keys) or 'unknown'} differ). Give this run "
-                "another hydra.run.dir, or say overwrite=true to move the old one aside."
+                "another hydra.run.dir, or set overwrite=true to move the old one aside."
             )
         if same and found["status"] == "done" and not overwrite:
             finished = Record(folder, found)
@@ -163,9 +164,9 @@ def _claim(folder: Path, signature: str, identity: dict[str, Any], resume: bool,
             wall_seconds = found.get("wall_seconds", 0.0)
             _warn_about_versions(found)
         else:
-            log.warning("The run that lay in %s was moved to %s.", folder, _move_aside(folder))
+            log.warning("The earlier run in %s was moved to %s.", folder, _move_aside(folder))
     if resume and resume_from is None:
-        log.warning("ckpt=last: there is no checkpoint in %s yet; starting from the beginning.", folder)
+        log.warning("ckpt=last: there is no checkpoint in %s; the run starts from the beginning.", folder)
     result = {
         "format_version": FORMAT_VERSION,
         "status": "running",
@@ -195,7 +196,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     path = folder / "result.json"
     try:
         result: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:  # or moved aside by another process just now
+    except FileNotFoundError:  # or another process is moving it aside
         return None
     except ValueError as error:
         raise RunError(f"{path} is not readable as JSON ({error}). Move the folder away and run again.") from error
@@ -203,7 +204,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def _move_aside(folder: Path) -> Path:
-    """Move what a record consists of, and nothing else, to the first free `<folder>.old-N`."""
+    """Move the files of a record, and no others, to the first free `<folder>.old-N`."""
     number = 1
     while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
         number += 1
@@ -215,7 +216,7 @@ def _move_aside(folder: Path) -> Path:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for NaN and infinities, which JSON does not have."""
+    """The value with None for NaN and infinities, which JSON cannot hold."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -237,7 +238,7 @@ def _warn_about_versions(found: dict[str, Any]) -> None:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and cleanliness of the working copy that recmm is imported from; empty outside a repository."""
+    """Commit of the repository that recmm is imported from, and whether it has changes; empty outside a repository."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return {}

@@ -1,4 +1,4 @@
-"""One run, from its configuration to its record: draw, train, select on validation, test once, write down."""
+"""One run: draw the masks, train, select on validation, test once, write the record."""
 
 import contextlib
 import logging
@@ -29,6 +29,7 @@ from recmm.experiment.loggers import close_loggers
 from recmm.experiment.memory import peak_memory_mb, start_peak_memory
 from recmm.experiment.progress import EpochBar, print_closing
 from recmm.experiment.records import Record, open_record
+from recmm.experiment.study import Pruning
 from recmm.experiment.tables import RankingTables
 
 log = logging.getLogger(__name__)
@@ -37,14 +38,15 @@ MONITOR = "val/recall@20"
 
 
 def train(cfg: DictConfig) -> float:
-    """Train, select and test as ``cfg`` says, in Hydra's run folder; returns the validation metric that selects.
+    """Train, select and test as configured, in Hydra's run folder.
 
-    NaN if its search has ended the run as hopeless.
+    Returns:
+        The validation metric that selects, at the best epoch; NaN if a search pruned the run.
 
     Raises:
         RunError: the folder is in use or holds another run.
         NonFiniteLossError: a loss term became NaN or infinite.
-        DataError, MissingSettingError: the catalogue cannot be read, or the setting cannot be drawn on it.
+        DataError, MissingSettingError: the dataset cannot be read, or the missing setting cannot be drawn on it.
     """
     start_peak_memory()
     hydra = HydraConfig.get()
@@ -52,7 +54,7 @@ def train(cfg: DictConfig) -> float:
     in_sweep = hydra.mode == RunMode.MULTIRUN
     with _leaving_no_empty(folder):
         _refuse(cfg, in_sweep=in_sweep)
-        callbacks = [build(node) for node in cfg.callbacks.values()]  # first, as they check their settings
+        callbacks = [build(node) for node in cfg.callbacks.values()]  # first, because this checks their settings
         if cfg.trainer.threads:
             torch.set_num_threads(cfg.trainer.threads)
         datamodule = configure(build(cfg.dataset), cfg)
@@ -70,17 +72,17 @@ def train(cfg: DictConfig) -> float:
     ) as record:
         monitor = monitor_of(cfg)
         if record.finished:
-            made_under = record.result["missing"]  # methods without modalities have one signature under all settings
-            log.info("A finished run (missing=%s) with this signature is left as it is: %s", made_under, folder)
+            made_under = record.result["missing"]  # methods without modalities have one signature for all settings
+            log.info("Nothing to do: %s holds the finished run with this signature (missing=%s).", folder, made_under)
         else:
             record.write_config(cfg)
             record.update(monitor=monitor, **describe(cfg, choices, datamodule))
             if record.writes:
                 datamodule.masks.save(folder / "masks.npz")
             _execute(cfg, record, datamodule, callbacks, monitor)
-        if record.writes and not in_sweep:  # a sweep has its own line and table
+        if record.writes and not in_sweep:  # a sweep prints its own table
             print_closing(record.result, folder)
-        return float(record.result.get(monitor, "nan"))  # a search has pruned it
+        return float(record.result.get(monitor, "nan"))  # nan: pruned by a search
 
 
 def monitor_of(cfg: DictConfig) -> str:
@@ -89,7 +91,7 @@ def monitor_of(cfg: DictConfig) -> str:
 
 
 def describe(cfg: DictConfig, choices: dict[str, Any], datamodule: MultimodalDataModule) -> dict[str, Any]:
-    """What a reader of the record has to know of the run before its numbers; prints what the mask hides."""
+    """The part of `result.json` that describes the run: choices, data, masks. Logs a summary of the masks."""
     dataset, masks = datamodule.dataset, datamodule.masks
     log.info("%s", masks.summary())
     return {
@@ -119,7 +121,7 @@ def describe(cfg: DictConfig, choices: dict[str, Any], datamodule: MultimodalDat
 
 @contextlib.contextmanager
 def _leaving_no_empty(folder: Path) -> Iterator[None]:
-    """Hydra makes the run's folder before anything is known to work; take it away if nothing came of it."""
+    """Remove the run's folder after an error if it is still empty: Hydra makes it before anything is checked."""
     try:
         yield
     except BaseException:
@@ -129,25 +131,25 @@ def _leaving_no_empty(folder: Path) -> Iterator[None]:
 
 
 def _refuse(cfg: DictConfig, *, in_sweep: bool) -> None:
-    """What the schema cannot say, as it takes two keys."""
+    """Refuse combinations of keys that exclude each other."""
     settings = cfg.trainer
     if settings.check_val_every_n_epoch > settings.max_epochs:
         raise ConfigError(
-            f"trainer.check_val_every_n_epoch={settings.check_val_every_n_epoch} is beyond "
-            f"trainer.max_epochs={settings.max_epochs}: no epoch would ever be validated, and none could be selected."
+            f"trainer.check_val_every_n_epoch={settings.check_val_every_n_epoch} is greater than "
+            f"trainer.max_epochs={settings.max_epochs}: no epoch would be validated, and none selected."
         )
     one_listed = OmegaConf.is_list(settings.devices) and len(settings.devices) == 1
     one_device = one_listed or settings.devices in (1, "1")
     n_started = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if n_started > 1 and one_device:
         raise ConfigError(
-            f"torchrun started {n_started} processes, and with trainer.devices={settings.devices} each would be a run "
-            f"of its own in the same folder. Add trainer.devices={n_started} trainer.strategy=ddp."
+            f"torchrun started {n_started} processes, but with trainer.devices={settings.devices} each would be "
+            f"a separate run in the same folder. Add trainer.devices={n_started} trainer.strategy=ddp."
         )
-    if in_sweep and not one_device:  # "auto" may be several
+    if in_sweep and not one_device:  # "auto" may mean several
         raise ConfigError(
-            f"trainer.devices={settings.devices} with -m: the further processes of a distributed run would start the "
-            "sweep again. Run the jobs one by one without -m, or take one device per job."
+            f"trainer.devices={settings.devices} with -m: each further process of a distributed run would start "
+            "the sweep again. Run the jobs one by one without -m, or use one device per job."
         )
 
 
@@ -158,14 +160,12 @@ def _execute(
     callbacks: list[Callback],
     monitor: str,
 ) -> None:
-    """Fit, take the best epoch on validation, rank validation and test with it, complete the record."""
+    """Train, load the best epoch on validation, rank validation and test with it, complete the record."""
     model = build_model(cfg, datamodule.catalog)
     settings: Any = OmegaConf.to_container(cfg.model, resolve=True)
     checkpoints = Checkpoints(record, monitor=monitor, method=settings)
     tables = RankingTables()
     if cfg.sweep.trial is not None:
-        from recmm.experiment.search.study import Pruning  # needs Optuna, an extra
-
         callbacks = [*callbacks, Pruning(record, checkpoints, cfg.sweep.trial)]
     loggers = [build(node, record=record) for node in cfg.logger.values()]
     trainer = make_trainer(cfg.trainer, loggers, [*callbacks, checkpoints, KeepRankings(tables)])
@@ -190,9 +190,9 @@ def _execute(
         _complete(record, datamodule, tables, checkpoints, model.results)
         failed = False
     except SystemExit as error:
-        if trainer.interrupted and isinstance(error.__context__, KeyboardInterrupt):  # Lightning's way to pass it on
+        if trainer.interrupted and isinstance(error.__context__, KeyboardInterrupt):  # as Lightning raises it
             raise KeyboardInterrupt from None
-        if isinstance(error, SIGTERMException):  # which has no exit code of its own: a scheduler would see a success
+        if isinstance(error, SIGTERMException):  # it has no exit code, so a scheduler would see success
             raise SystemExit(128 + signal.SIGTERM) from None
         raise
     finally:
@@ -200,17 +200,17 @@ def _execute(
 
 
 def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callback]) -> pl.Trainer:
-    """Lightning's trainer with what the house rules fix: no sanity steps, our own bar, deterministic algorithms."""
+    """Lightning's trainer as all runs use it: deterministic algorithms, our progress bar, no sanity steps."""
     accelerator, strategy = settings.accelerator, settings.strategy
-    if accelerator == "auto":  # double precision and sparse products, which Apple's GPUs lack
+    if accelerator == "auto":  # Apple's GPUs lack double precision and sparse products
         accelerator = "gpu" if torch.cuda.is_available() else "cpu"
-    if strategy == "ddp":  # a step may leave parameters without a gradient
+    if strategy == "ddp":  # a step may give some parameters no gradient
         strategy = "ddp_find_unused_parameters_true"
-    # Lightning advises worker processes and shorter logging intervals; batches here are slices of arrays in memory.
+    # Advice that does not apply: batches are slices of arrays in memory, so worker processes would not help.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Sparse CSR tensor support is in beta.*")
-    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")  # between Lightning and torch
-    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is the same in every process
+    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")  # Lightning uses a deprecated part of torch
+    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # logged values are the same in every process
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # hardware lists and tips
     told = [callback for callback in callbacks if isinstance(callback, Checkpoints) and callback.record.writes]
     bars = [EpochBar(callback) for callback in told if settings.progress]
@@ -225,7 +225,7 @@ def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callb
         check_val_every_n_epoch=settings.check_val_every_n_epoch,
         logger=loggers or False,
         callbacks=[*callbacks, *bars],
-        enable_checkpointing=any(isinstance(callback, Checkpoints) for callback in callbacks),  # no others but ours
+        enable_checkpointing=any(isinstance(callback, Checkpoints) for callback in callbacks),  # Lightning adds no own
         deterministic="warn",
         num_sanity_val_steps=0,
         log_every_n_steps=1,
@@ -233,7 +233,7 @@ def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callb
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs, buys nothing
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it only costs time
     return trainer
 
 
@@ -244,7 +244,7 @@ def _complete(
     checkpoints: Checkpoints,
     metrics: dict[str, float],
 ) -> None:
-    """Write tables, strata and curves; `done` comes last."""
+    """Write tables, strata and curves; set the status to `done` last."""
     accuracy = {name: value for name, value in metrics.items() if name.startswith(("val/", "test/"))}
     record.result |= accuracy | {"best_epoch": checkpoints.best_epoch, "epochs": len(checkpoints.history)}
     if not record.writes:
@@ -261,7 +261,7 @@ def _complete(
     if checkpoints.history:
         about = record.result
         title = f"{about['model']} on {about['dataset']} (split {dataset.split.name}), missing {about['missing']}"
-        record.write_metrics(checkpoints.history)  # a run killed just before its last row has to get it
+        record.write_metrics(checkpoints.history)  # the last row is missing if the run was killed before it was written
         draw_curves(
             checkpoints.history, checkpoints.monitor, checkpoints.best_epoch, title, record.folder / "curves.png"
         )

@@ -1,4 +1,4 @@
-"""The ranked lists of a run as tables: ranks of all held-out pairs, top 50 lists, metrics per user."""
+"""The ranked lists of a run as tables: ranks of all held-out pairs, top-50 lists, metrics per user."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,22 +14,22 @@ from recmm.models.base import RankedBatch
 
 
 class RankingTables:
-    """Grows chunk by chunk while a run validates and tests with its best checkpoint."""
+    """Collects the ranked chunks of users while a run validates and tests with its best checkpoint."""
 
     def __init__(self) -> None:
         self._chunks: dict[str, list[RankedBatch]] = {"val": [], "test": []}
 
     def add(self, split: str, chunk: RankedBatch) -> None:
-        """Keep one chunk of ``split``, "val" or "test", on the host; an empty one says nothing."""
+        """Copy one chunk of ``split``, "val" or "test", to the host; an empty one is ignored."""
         if not len(chunk.users):
             return
         ranks = chunk.ranks._replace(**{name: x.cpu() for name, x in chunk.ranks._asdict().items()})
         self._chunks[split].append(RankedBatch(chunk.users.cpu(), ranks, chunk.top_items.cpu(), chunk.top_scores.cpu()))
 
     def gather(self, split: str) -> None:
-        """In a distributed run, hand the chunks of all processes to the first one, in the order of the processes.
+        """In a distributed run, send the chunks of all processes to the first one, in the order of the processes.
 
-        All of them have to call it; those that hand over keep none.
+        Every process has to call it; all but the first keep no chunks.
         """
         if not (distributed.is_available() and distributed.is_initialized()):
             return
@@ -39,7 +39,7 @@ class RankingTables:
         self._chunks[split] = [chunk for chunks in gathered for chunk in chunks] if is_first else []
 
     def ranks(self) -> pl.DataFrame:
-        """user, item (dense ids), split, rank (1 = first), candidates (how many items were ranked for this user)."""
+        """user, item (dense ids), split, rank (1 = first), candidates (number of items ranked for this user)."""
         return self._concatenate(self._ranks)
 
     def top_k(self) -> pl.DataFrame:
@@ -51,7 +51,7 @@ class RankingTables:
         return self._concatenate(self._per_user)
 
     def write(self, folder: Path) -> None:
-        """Write ranks.parquet, topk.parquet and per_user.parquet, each whole or not at all."""
+        """Write ranks.parquet, topk.parquet and per_user.parquet, each atomically."""
         tables: Mapping[str, pl.DataFrame] = {
             "ranks": self.ranks(),
             "topk": self.top_k(),

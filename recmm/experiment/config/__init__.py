@@ -1,1 +1,1 @@
-"""The configuration: its types, its checks, the objects that it names, and what identifies a run."""
+"""The configuration: its schema, its checks, the objects built from it, and the signature of a run."""

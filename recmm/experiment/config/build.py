@@ -1,4 +1,4 @@
-"""From a configuration to objects."""
+"""Build the objects that a configuration names."""
 
 from collections.abc import Callable
 from functools import cache
@@ -16,10 +16,10 @@ from recmm.seeding import seed_torch
 
 
 def build(node: DictConfig, **injected: Any) -> Any:
-    """Call the node's ``_target_`` with its keys and with what only the run knows (``catalog``, ``record``).
+    """Call the node's ``_target_`` with its keys and with the objects that only the run has (``catalog``, ``record``).
 
-    ``hydra.utils.instantiate`` would turn dataclasses among its keyword arguments into mappings; a partial leaves
-    the injected objects as they are, and errors of the constructor as they were raised.
+    ``hydra.utils.instantiate`` would turn dataclasses among its keyword arguments into mappings and wrap the
+    constructor's errors. A partial passes both through unchanged.
     """
     return instantiate(node, _partial_=True, _convert_="all")(**injected)
 
@@ -32,14 +32,14 @@ def configure(datamodule: MultimodalDataModule, cfg: DictConfig) -> MultimodalDa
 
 
 def build_model(cfg: DictConfig, catalog: Catalog) -> Recommender:
-    """The method with the initial weights that belong to the run's seed."""
+    """The method, with initial weights drawn from the run's seed."""
     seed_torch(cfg.seed, 0, "initialisation")
     model: Recommender = build(cfg.model, catalog=catalog)
     return model
 
 
 def dataset_reader() -> Callable[[DictConfig], MultimodalDataset]:
-    """The dataset of a run's configuration; each is read once, for jobs that share it."""
+    """A function from a run's configuration to its dataset; jobs that share a dataset read it once."""
 
     @cache
     def read(node: str) -> MultimodalDataset:

@@ -1,6 +1,6 @@
-"""Every configuration is checked before its run starts: keys, types, choices, constructors, interpolations.
+"""Check a configuration before its run starts: keys, types, choices, constructors, interpolations.
 
-``check`` takes one composed configuration; ``check_arguments`` a command line, of which it composes every job.
+``check`` takes one composed configuration. ``check_arguments`` takes a command line and checks every job of it.
 """
 
 import difflib
@@ -11,14 +11,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import create_config_search_path, get_args_parser
-from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import setup_globals
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -33,6 +28,7 @@ from omegaconf.errors import (
 from recmm.errors import ConfigError
 from recmm.experiment.config.constructors import check_node, check_type, keywords_of
 from recmm.experiment.config.folder import CONFIG_NAME
+from recmm.experiment.config.hydra_private import argument_parser, combinations, group_exists, make_loader
 from recmm.experiment.config.identity import register_resolvers, without_hydra
 from recmm.experiment.config.schema import RunConfig, register_schema
 from recmm.settings import suggestion
@@ -43,7 +39,7 @@ _BROUGHT_BY = {"dataset.protocol": "split=item_cold_start or another choice of t
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise ConfigError, a sentence with key and nearest valid one, unless a run can be built from ``cfg``."""
+    """Raise ConfigError, naming the key and the nearest valid one, unless a run can be built from ``cfg``."""
     try:
         own = OmegaConf.to_container(without_hydra(cfg))
         typed = OmegaConf.merge(OmegaConf.structured(RunConfig), own)  # Hydra lets `+key=value` past the types
@@ -57,12 +53,12 @@ def check(cfg: DictConfig) -> None:
     for group in _ENTRY_GROUPS:
         for name, node in values[group].items():
             if not isinstance(node, dict):
-                raise ConfigError(f"{group}.{name} is no mapping with a `_target_`; remove it with ~{group}.{name}.")
+                raise ConfigError(f"{group}.{name} is not a mapping with a `_target_`; remove it with ~{group}.{name}.")
             check_node(node, f"{group}.{name}", open_keywords=True)
 
 
 def check_arguments(arguments: Sequence[str], config_dir: Path) -> list[DictConfig]:
-    """Compose and check every job that these command-line arguments ask for, and return them; none is started.
+    """The composed and checked configuration of every job of a command line; none is started.
 
     Raises:
         ConfigError: an argument or a YAML file has an unknown key, choice or group, a wrong type, or bad syntax.
@@ -73,9 +69,9 @@ def check_arguments(arguments: Sequence[str], config_dir: Path) -> list[DictConf
 def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
     """The composed and checked configuration of every job, in order; a run without ``-m`` is one job.
 
-    The values of a sweeper that draws instead of enumerating (an interval, say) are represented by their ends.
+    Where a sweeper draws values from an interval, the two ends of the interval are checked.
     """
-    args = get_args_parser().parse_intermixed_args(list(arguments))
+    args = argument_parser().parse_intermixed_args(list(arguments))
     loader = config_loader(config_dir, args.config_dir)
     name, overrides = args.config_name or CONFIG_NAME, without_null_groups(args.overrides, loader)
     try:
@@ -102,39 +98,34 @@ def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
         raise ConfigError(_explain(error)) from error
 
 
-def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoaderImpl:
-    """Hydra's loader over our configuration folder, the user's ``--config-dir`` before it."""
-    version.setbase("1.3")
-    setup_globals()
+def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoader:
+    """Hydra's loader over recmm's configuration folder; the user's ``--config-dir`` takes precedence."""
     register_schema()
     register_resolvers()
-    path = create_config_search_path(str(config_dir))
-    if extra_dir is not None:
-        if not Path(extra_dir).is_dir():
-            raise ConfigError(f"--config-dir: there is no folder {extra_dir}.")
-        path.prepend("command-line", f"file://{Path(extra_dir).resolve()}", SearchPathQuery(provider="schema"))
-    return ConfigLoaderImpl(config_search_path=path)
+    if extra_dir is not None and not Path(extra_dir).is_dir():
+        raise ConfigError(f"--config-dir: there is no folder {extra_dir}.")
+    return make_loader(config_dir, None if extra_dir is None else Path(extra_dir))
 
 
-def without_null_groups(overrides: Iterable[str], loader: ConfigLoaderImpl) -> list[str]:
-    """``group=null`` as ``~group``: what people write, and what Hydra 1.3 accepts."""
+def without_null_groups(overrides: Iterable[str], loader: ConfigLoader) -> list[str]:
+    """The overrides with ``group=null``, which Hydra 1.3 refuses, written as ``~group``."""
     result = []
     for override in overrides:
         group, _, value = override.partition("=")
-        is_null_group = value == "null" and "." not in group and loader.repository.group_exists(group)
+        is_null_group = value == "null" and "." not in group and group_exists(loader, group)
         result.append(f"~{group}" if is_null_group else override)
     return result
 
 
-def _expand(master: DictConfig, loader: ConfigLoaderImpl) -> list[list[str]]:
-    """The overrides of every job; for sweepers other than the basic one, of jobs that cover every listed value."""
+def _expand(master: DictConfig, loader: ConfigLoader) -> list[list[str]]:
+    """The overrides of every job. For sweepers other than a grid: of as many jobs as cover every listed value."""
     sweeper = master.hydra.sweeper
     params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=loader)
     arguments: Any = OmegaConf.to_container(master.hydra.overrides.task)
     overrides = parser.parse_overrides(params + arguments)
     if str(sweeper._target_).endswith((".BasicSweeper", ".GridSweeper")):
-        return BasicSweeper.split_arguments(overrides, None)[0]
+        return combinations(overrides)
     lists = [_values(override) for override in {o.get_key_element(): o for o in overrides}.values()]
     longest = max(map(len, lists), default=1)
     return [[values[i % len(values)] for values in lists] for i in range(longest)]
@@ -150,8 +141,8 @@ def _values(override: Override) -> list[str]:
     return [override.input_line or ""]
 
 
-def _refuse_unknown_settings(cfg: DictConfig, loader: ConfigLoaderImpl) -> None:
-    """The group is optional in the defaults list, so Hydra passes over a choice that does not exist."""
+def _refuse_unknown_settings(cfg: DictConfig, loader: ConfigLoader) -> None:
+    """``settings`` is optional in the defaults list, so Hydra ignores a choice that does not exist."""
     overrides: Any = OmegaConf.to_container(cfg.hydra.overrides.task)
     if any(override.startswith("settings=") for override in overrides):
         choice = cfg.hydra.runtime.choices.settings
@@ -169,7 +160,7 @@ def _refuse_missing(value: Any, path: str) -> None:
 
 
 def _check_plain(values: dict[str, Any], schema: type, prefix: str) -> None:
-    """What the dataclasses say in their fields' metadata: choices, minima, types that OmegaConf cannot express."""
+    """Check what the schema's fields carry as metadata: choices, minima, types that OmegaConf cannot express."""
     for entry in fields(schema):
         value, path = values[entry.name], prefix + entry.name
         if isinstance(entry.type, type) and is_dataclass(entry.type):
@@ -192,11 +183,11 @@ def _shown(choice: str | None) -> str:
 
 
 def _explain(error: BaseException) -> str:
-    """One sentence for whatever Hydra raises while it reads arguments and YAML files."""
+    """One sentence for any error that Hydra raises while it reads arguments and YAML files."""
     text = " ".join(str(error).split())
     chain: list[BaseException] = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
-        chain.append(inner)  # OmegaConf raises one error object again and again, so the chain may bite its tail
+        chain.append(inner)  # OmegaConf raises the same error object several times, so the chain may be circular
     if text.startswith("Ambiguous value for argument"):
         return (
             f"{text.split(chr(39))[1]} lists several values: add -m to run one job for each, or write key=[a,b] for a "
@@ -226,7 +217,7 @@ def _explain_key(error: OmegaConfBaseException) -> str:
 
 
 def _nearest(key: str, path: str, parent: Any) -> str:
-    """End of the sentence about an unknown key: the nearest one beside it, or the same name in another group."""
+    """End of the sentence about an unknown key: the nearest key beside it, or the same name in another group."""
     if not isinstance(parent, DictConfig):
         return "."
     siblings = {str(name) for name in parent}

@@ -1,4 +1,4 @@
-"""Where the configuration lies."""
+"""The folder of the configuration files."""
 
 from pathlib import Path
 

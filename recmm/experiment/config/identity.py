@@ -1,4 +1,4 @@
-"""What makes a run different from another: the signature that its record carries and its folder's name."""
+"""What identifies a run: the signature in its record and the name of its folder."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recmm import RESULTS_VERSION
 
-# Paths, logging, hardware, progress and the handling of the record change no number.
+# Paths, logging, hardware, progress and the handling of records do not change any number.
 _LEFT_OUT = (
     "paths",
     "logger",
@@ -22,7 +22,7 @@ _LEFT_OUT = (
     "settings_source",
     "dataset.folder",
     "dataset.download",
-    "missing.paper_imputer",  # what it chose stands in imputer
+    "missing.paper_imputer",  # the imputer that it selects is in `imputer`
     "trainer.accelerator",
     "trainer.devices",
     "trainer.strategy",
@@ -33,13 +33,13 @@ _MODALITY_GROUPS = ("missing", "imputer")
 
 
 def identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities: bool) -> dict[str, Any]:
-    """Flat, JSON-able mapping of all that can change a number of this run; the record keeps it.
+    """Flat, JSON-able mapping of everything that can change a number of this run; part of the record.
 
     Args:
         cfg: the composed configuration, with or without Hydra's own node.
-        data_digest: digest of the dataset, which stands for its files wherever they lie.
+        data_digest: digest of the dataset's content, the same wherever its files are.
         split_name: name of the dataset's split.
-        uses_modalities: of the method; False leaves out the missing setting and the imputer.
+        uses_modalities: whether the method uses modality features; if not, missing setting and imputer are left out.
     """
     result = _flatten(_resolved(cfg), _left_out(uses_modalities))
     result |= {"data.digest": data_digest, "data.split": split_name, "results_version": RESULTS_VERSION}
@@ -52,9 +52,9 @@ def signature(cfg: DictConfig, data_digest: str, split_name: str, uses_modalitie
 
 
 def config_hash(cfg: DictConfig) -> str:
-    """8 hex digits of the configuration alone, known before any data is read; for folder names.
+    """8 hex digits of the configuration alone, for folder names; needs no data.
 
-    As no data digest tells two folders of data apart here, the folder counts as it is written in the configuration.
+    There is no data digest here, so ``dataset.folder`` counts, as it is written in the configuration.
     """
     flat = _flatten(_resolved(cfg), _left_out(uses_modalities(cfg)))
     written: Any = OmegaConf.to_container(cfg.dataset, resolve=False)
@@ -64,7 +64,7 @@ def config_hash(cfg: DictConfig) -> str:
 def run_name(cfg: DictConfig) -> str:
     """``<model>-<dataset>-<missing>-s<seed>-<config hash>`` from the choices that Hydra noted in ``cfg.hydra``.
 
-    ``any`` stands for the missing setting of a method that looks at no modality: one run serves under all of them.
+    The missing setting is ``any`` for a method without modalities: it has one run for all settings.
     """
     choices = [str(cfg.hydra.runtime.choices.get(group)) for group in ("model", "dataset", "missing")]
     if not uses_modalities(cfg):
@@ -73,13 +73,13 @@ def run_name(cfg: DictConfig) -> str:
 
 
 def uses_modalities(cfg: DictConfig) -> bool:
-    """Whether the method that ``cfg`` names looks at any modality."""
+    """Whether the method that ``cfg`` names uses modality features."""
     method: Any = get_class(cfg.model._target_)
     return bool(method.uses_modalities)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One ``key: was X, is Y`` for every key in which two identities differ, sorted by key."""
+    """``key: was X, is Y`` for every key in which two identities differ, sorted by key."""
     absent = object()
 
     def show(value: Any) -> str:
@@ -99,7 +99,7 @@ def _left_out(uses_modalities: bool) -> tuple[str, ...]:
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
-    """A copy without Hydra's own node, whose folder names depend on the rest."""
+    """A copy without Hydra's own node."""
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
@@ -119,7 +119,7 @@ def _flatten(value: Any, left_out: tuple[str, ...], prefix: str = "") -> dict[st
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value; 1.0 and 1 are the same number, and so have the same hash."""
+    """A JSON value; 1.0 becomes 1, so that both have the same hash."""
     if isinstance(value, float):
         if not math.isfinite(value):
             return str(value)

@@ -1,7 +1,7 @@
-"""The types of every plain key of the configuration; Hydra refuses unknown keys and wrong types, also inside YAML.
+"""The types of the configuration's plain keys. Hydra refuses unknown keys and wrong types, in YAML files too.
 
-The values themselves are in ``conf/``: a field without a default has to be given there. Groups that name a class
-(``_target_``) are open mappings here and are checked against that class's constructor (``constructors.py``).
+The values are in ``conf/``. Groups that name a class (``_target_``) are open mappings here; `constructors.py` checks
+them against the constructor of that class.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ def _at_least(minimum: float) -> Any:
 
 @dataclass(kw_only=True)
 class EvalConfig:
-    """What is ranked, and in chunks of which size."""
+    """Which items are candidates, and the memory of the ranking."""
 
     candidates: Any = field(metadata={"choices": ("all", "warm", "cold"), "or_several": True})
     mask_validation_at_test: bool
@@ -31,7 +31,7 @@ class EvalConfig:
 
 @dataclass(kw_only=True)
 class TrainerConfig:
-    """What the Lightning trainer is told."""
+    """Arguments of the Lightning trainer."""
 
     max_epochs: int = _at_least(1)
     accelerator: str
@@ -47,7 +47,7 @@ class TrainerConfig:
 
 @dataclass(kw_only=True)
 class PathsConfig:
-    """Where data is read and records are written."""
+    """The folders of the data and of the records."""
 
     data: str
     output: str
@@ -55,7 +55,7 @@ class PathsConfig:
 
 @dataclass(kw_only=True)
 class SweepConfig:
-    """What a sweep does beyond its jobs."""
+    """How a sweep is named and how it treats failed jobs."""
 
     name: str | None
     on_error: str = _one_of("continue", "stop")
@@ -65,7 +65,7 @@ class SweepConfig:
 
 @dataclass(kw_only=True)
 class RunConfig:
-    """One run."""
+    """The configuration of one run."""
 
     model: dict[str, Any]
     dataset: dict[str, Any]
@@ -84,5 +84,5 @@ class RunConfig:
 
 
 def register_schema() -> None:
-    """Put the root schema where the defaults list of ``conf/train.yaml`` finds it."""
+    """Register the root schema, which the defaults list of ``conf/train.yaml`` names."""
     ConfigStore.instance().store(name=SCHEMA_NAME, node=RunConfig, provider="recmm")

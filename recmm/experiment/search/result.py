@@ -1,4 +1,4 @@
-"""What a search shows and leaves: a line per run, the best values as a command line and as YAML. Validation alone."""
+"""The output of a search: a line per run, and the best values on validation as a command line and as YAML."""
 
 import math
 import shlex
@@ -14,23 +14,27 @@ from rich.table import Column, Table
 from recmm.data.files.atomic import replace_atomically
 from recmm.experiment.run import monitor_of
 from recmm.experiment.search.space import Space, Values
-from recmm.experiment.search.study import tried
 from recmm.experiment.sweep.progress import duration
 
 if TYPE_CHECKING:
     import optuna
 
 _LISTED = 10  # rows of the closing table; trials.csv has all
-_OF_THE_SEARCH = ("search=", "sweep.", "ckpt=", "settings_source=")  # no part of what is found
+_OF_THE_SEARCH = (
+    "search=",
+    "sweep.",
+    "ckpt=",
+    "settings_source=",
+)  # left out of the printed command line
 
 
 class SearchResult:
-    """The study as people see it.
+    """Prints and writes the results of a search.
 
     Args:
         study: of the search.
-        space: what is searched.
-        cfg: a composed run of it, of which all but the searched values holds for all.
+        space: the search space.
+        cfg: the composed configuration of one run; all runs share it except for the searched values.
         folder: of the search.
     """
 
@@ -40,19 +44,19 @@ class SearchResult:
         self._seconds, self._n_runs = 0.0, 0
 
     def announce(self, sampler: str, limit: float) -> None:
-        """Say what the search may cost."""
+        """Print how many combinations will be tried."""
         size = "infinitely many" if self.space.size == math.inf else f"{self.space.size:,}"
         print(
             f"Search ({sampler}): {limit:,.0f} of {size} combinations, by {self.monitor}.", file=sys.stderr, flush=True
         )
 
     def took(self, seconds: float, n_runs: int) -> None:
-        """Note how long runs took, for the estimate of what is left."""
+        """Add the time that runs took, for the estimate of the time left."""
         self._seconds, self._n_runs = self._seconds + seconds, self._n_runs + n_runs
 
     def show(self, run: str, outcome: str, why: str, limit: float) -> None:
-        """One line for a run that is over."""
-        n_over = len(tried(self.study, self.space))
+        """Print one line for a run that has ended."""
+        n_over = len(self.space.tried(self.study))
         told = f"[{n_over}/{limit:.0f}] {run}: {outcome}{f': {why}' if why else ''}"
         if best := self._best():
             of_this = [f"{trial.value:.4f}, " for trial in best if trial.user_attrs["run"] == run]
@@ -62,13 +66,13 @@ class SearchResult:
         print(told, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Print the best runs and the best's command line; leave `best.yaml` and `trials.csv` in the folder.
+        """Print the best runs and the command line of the best; write `best.yaml` and `trials.csv`.
 
-        Ends the process with exit code 1 unless every run has come to its end and one of them is the best.
+        Exits with code 1 if a run failed or did not finish, or if none is done.
         """
         from optuna.trial import TrialState
 
-        groups = tried(self.study, self.space).values()
+        groups = self.space.tried(self.study).values()
         states = [{trial.state for trial in trials} for trials in groups]
         n_done = sum(TrialState.COMPLETE in found for found in states)
         n_pruned = sum(TrialState.PRUNED in found and TrialState.COMPLETE not in found for found in states)
@@ -89,10 +93,10 @@ class SearchResult:
             sys.exit(1)
 
     def _best(self) -> list["optuna.trial.FrozenTrial"]:
-        """One complete trial of each combination, the best first, among equals the earliest."""
+        """One complete trial of each combination, sorted by metric; of equal ones the earliest comes first."""
         from optuna.trial import TrialState
 
-        groups = tried(self.study, self.space).values()
+        groups = self.space.tried(self.study).values()
         done = [t for trials in groups for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
         runs = {t.user_attrs["run"]: t for t in reversed(done)}
         return sorted(runs.values(), key=lambda t: (-(t.value or 0.0), t.number))
@@ -117,14 +121,14 @@ class SearchResult:
         return "python train.py " + shlex.join([*arguments, "settings_source=validation"])
 
     def _settings(self, best: "optuna.trial.FrozenTrial", command: str) -> str:
-        """A file for ``conf/settings``, taken by itself there."""
+        """The text of `best.yaml`, a file for ``conf/settings``, where it applies automatically."""
         choices = self.cfg.hydra.runtime.choices
         lines = [
             "# @package _global_",
             f"# {self.monitor} {best.value:.4f} under missing={choices.missing}, seed {self.cfg.seed}: the best of "
-            f"{len(tried(self.study, self.space))} combinations, found on validation.",
+            f"{len(self.space.tried(self.study))} combinations, found on validation.",
             f"#   {command}",
-            f"# As conf/settings/{choices.model}_{choices.dataset}.yaml these values are taken by themselves.",
+            f"# As conf/settings/{choices.model}_{choices.dataset}.yaml these values apply automatically.",
         ]
         keys = [argument.lstrip("+") for argument in self.space.arguments(best.params)]
         values: Any = OmegaConf.from_dotlist([key for key in keys if "." in key.split("=")[0]])

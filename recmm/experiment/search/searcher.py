@@ -1,6 +1,6 @@
-"""A search: draw values, run them, tell the study; what is left behind by a death is taken up again.
+"""A search: draw values, run them, report the results to the study; a search that was killed can be continued.
 
-Its state is Optuna's study and the records of its runs. What it compares and shows comes from validation alone.
+Its state is Optuna's study and the records of its runs. It compares and shows validation metrics only.
 """
 
 import math
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +22,7 @@ from recmm.experiment.config.identity import differences, identity, uses_modalit
 from recmm.experiment.records import read_result
 from recmm.experiment.search.result import SearchResult
 from recmm.experiment.search.space import Space, Values, read_space
-from recmm.experiment.search.study import open_study, trial_of, tried
+from recmm.experiment.study import open_study, trial_of
 from recmm.experiment.sweep.plan import DONE, ELSEWHERE, FAILED, Job, plan
 from recmm.experiment.sweep.sweeper import launch, open_folder, side_by_side, threads_each
 from recmm.seeding import derive
@@ -30,21 +30,21 @@ from recmm.seeding import derive
 if TYPE_CHECKING:
     import optuna
 
-_ABOUT = "about"  # attribute of the study: what its trials have in common
-_WHY = "why"  # attribute of a trial that failed: the sentence
+_ABOUT = "about"  # attribute of the study: the settings that all trials share
+_WHY = "why"  # attribute of a failed trial: the reason
 
 
-def run_search(overrides: Sequence[Override], loader: ConfigLoaderImpl, master: DictConfig, launcher: Launcher) -> None:
-    """Try combinations until the budget is spent; leave the process with exit code 1 if one of them has failed.
+def run_search(overrides: Sequence[Override], loader: ConfigLoader, master: DictConfig, launcher: Launcher) -> None:
+    """Try combinations until the budget is spent; exit with code 1 if one of them failed.
 
     Args:
         overrides: the arguments; those with several values are the space.
-        loader, master: compose a job.
-        launcher: runs jobs, here or elsewhere, alone or side by side.
+        loader, master: compose the configuration of a job.
+        launcher: runs the jobs, on this machine or another, one by one or in parallel.
 
     Raises:
-        ConfigError: the space, the settings or the metric that selects cannot be searched with, or Optuna is missing.
-        RunError: the folder belongs to another search, or another process is at work in it.
+        ConfigError: the space, the settings or the selection metric is invalid, or Optuna is not installed.
+        RunError: the folder belongs to another search, or another process is searching in it.
     """
     space, settings = read_space(overrides), master.hydra.sweeper
     first = loader.load_sweep_config(master, [*space.fixed, *space.arguments(space.first())])
@@ -72,15 +72,15 @@ def _refuse(cfg: DictConfig, settings: DictConfig, space: Space) -> None:
             raise ConfigError(f"hydra.sweeper.{key}={values[key]} is too small: it has to be at least {least}.")
     for key, dimension in space.dimensions.items():
         if settings.sampler == "grid" and dimension.values is None:
-            raise ConfigError(f"hydra.sweeper.sampler=grid tries listed values, but {key} is an interval of reals.")
+            raise ConfigError(f"hydra.sweeper.sampler=grid needs listed values, but {key} is a real interval.")
     if cfg.overwrite:
         raise ConfigError("overwrite=true: a search keeps its runs. Give the new one another sweep.name.")
     for node in cfg.callbacks.values():
-        build(node)  # early stopping takes metrics of validation alone; what it monitors is what a search maximises
+        build(node)  # refuses a monitor that is not a validation metric; the search maximises it
 
 
 def _refuse_another(study: "optuna.Study", first: DictConfig, space: Space, folder: Path) -> None:
-    """One study compares like with like, so its space and all other settings are those of its first start."""
+    """Refuse to continue a study with another space or other settings: its trials would not be comparable."""
     about = identity(first, "", "", uses_modalities(first))
     about |= {f"values of {key}": str(dimension) for key, dimension in space.dimensions.items()}
     found = study.user_attrs.get(_ABOUT)
@@ -93,13 +93,13 @@ def _refuse_another(study: "optuna.Study", first: DictConfig, space: Space, fold
 
 
 class Search:
-    """One start of a search. A combination of values is a run, in its folder; a trial is one attempt at it."""
+    """One start of a search. A combination of values has one run and folder; a trial is one attempt to run it."""
 
     def __init__(
         self,
         study: "optuna.Study",
         space: Space,
-        loader: ConfigLoaderImpl,
+        loader: ConfigLoader,
         master: DictConfig,
         launcher: Launcher,
         result: SearchResult,
@@ -112,34 +112,34 @@ class Search:
         self._called_off = False
 
     def run(self) -> None:
-        """Take up what an earlier start left, then ask, run and tell until the budget is spent."""
+        """Recover the trials of an earlier start, then draw, run and report until the budget is spent."""
         self.result.announce(self.settings.sampler, self._limit)
-        self._take_up()
+        self._recover()
         at_once = self.settings.n_jobs or side_by_side(self.master) or 1
         while not self._called_off and (batch := self._ask(at_once)):
             self._run(batch)
 
-    def _take_up(self) -> None:
-        """Close the trials that a death left open, and put in line again what it cut short and what failed."""
+    def _recover(self) -> None:
+        """Close trials that a killed search left open; queue interrupted and, on request, failed combinations again."""
         from optuna.trial import TrialState
 
         for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
-            if trial.params.keys() != self.space.dimensions.keys():  # died while it was drawn
+            if trial.params.keys() != self.space.dimensions.keys():  # killed while it was drawn
                 self.study.tell(trial.number, state=TrialState.FAIL)
                 continue
             job = self._job(trial.number, trial.params)
             if job.found != ELSEWHERE:
                 self._tell([trial.number], job.folder, self._known(job) or "interrupted")
         waiting = self.study.get_trials(states=(TrialState.WAITING,))
-        in_line = [self.space.key(trial.system_attrs["fixed_params"]) for trial in waiting]
-        for key, trials in tried(self.study, self.space).items():
+        queued = [self.space.key(trial.system_attrs["fixed_params"]) for trial in waiting]
+        for key, trials in self.space.tried(self.study).items():
             cut_short = _WHY not in trials[-1].user_attrs
             again = cut_short or self.master.sweep.retry_failed
-            if again and key not in in_line and all(trial.state == TrialState.FAIL for trial in trials):
+            if again and key not in queued and all(trial.state == TrialState.FAIL for trial in trials):
                 self.study.enqueue_trial(trials[-1].params)
 
     def _ask(self, at_once: int) -> dict[Path, tuple[Job, list[int]]]:
-        """Up to ``at_once`` runs, each with the trials that stand for it; trials whose run is known are told."""
+        """Draw up to ``at_once`` runs, each with its trials; trials whose result is known are reported at once."""
         batch: dict[Path, tuple[Job, list[int]]] = {}
         while len(batch) < at_once and (trial := self._draw()) is not None:
             job = self._job(trial.number, trial.params)
@@ -150,30 +150,30 @@ class Search:
                 batch[job.folder][1].append(trial.number)
             else:
                 self._tell([trial.number], job.folder, str(outcome))
-            n_tried = len(tried(self.study, self.space))
-            repeats = self.settings.sampler != "grid" and self.space.size < math.inf  # for ever, if it is unlucky
+            n_tried = len(self.space.tried(self.study))
+            repeats = self.settings.sampler != "grid" and self.space.size < math.inf  # it may draw them forever
             if repeats and n_tried < self._limit:
-                self._put_in_line(derive(self.settings.seed, n_tried, "search") % int(self.space.size))
+                self._enqueue(derive(self.settings.seed, n_tried, "search") % int(self.space.size))
         return batch
 
     def _draw(self) -> "optuna.Trial | None":
-        """The next trial: one in line, else a fresh one; None when the budget is spent."""
+        """The next trial: a queued one, else a new one; None when the budget is spent."""
         from optuna import samplers
         from optuna.trial import TrialState
 
-        n_tried = len(tried(self.study, self.space))
+        n_tried = len(self.space.tried(self.study))
         if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             if n_tried >= self._limit:
                 return None
             if self.settings.sampler == "grid":
-                self._put_in_line(0)
+                self._enqueue(0)
         kind = samplers.TPESampler if self.settings.sampler == "tpe" else samplers.RandomSampler
-        # Seeded anew each time, so a search that died draws what it would have drawn.
+        # Seeded for each trial, so that a continued search draws what it would have drawn without the interruption.
         self.study.sampler = kind(seed=derive(self.settings.seed, n_tried, "search") % 2**32)
         return self.study.ask({key: dimension.distribution() for key, dimension in self.space.dimensions.items()})
 
-    def _put_in_line(self, start: int) -> None:
-        self.study.enqueue_trial(self.space.unseen(tried(self.study, self.space), start))
+    def _enqueue(self, start: int) -> None:
+        self.study.enqueue_trial(self.space.unseen(self.space.tried(self.study), start))
 
     def _job(self, trial: int, values: Values) -> Job:
         arguments = [*self.space.fixed, *self.space.arguments(values), "settings_source=validation"]
@@ -181,7 +181,7 @@ class Search:
         return job
 
     def _known(self, job: Job) -> str | None:
-        """What became of a run that is not to be started; None if it is."""
+        """The outcome of a run that will not be started; None if it has to run."""
         result = read_result(job.folder) or {}
         if job.found in (DONE, ELSEWHERE):
             return job.found
@@ -200,7 +200,7 @@ class Search:
             self._tell(batch[folder][1], folder, outcome, why)
 
     def _tell(self, trials: Sequence[int], folder: Path, outcome: str, why: str = "") -> None:
-        """Hand the outcome of a run to the trials that stand for it."""
+        """Report the outcome of a run to its trials."""
         from optuna.trial import TrialState
 
         result = read_result(folder) or {}
@@ -224,5 +224,5 @@ class Search:
 
 
 def _diverged(result: Mapping[str, Any]) -> bool:
-    """Whether a run's loss became NaN or infinite: that is its values' fault, and would happen again."""
+    """Whether a run's loss became NaN or infinite, which the same values would cause again."""
     return bool((result.get("error") or {}).get("type") == NonFiniteLossError.__name__)

@@ -1,4 +1,4 @@
-"""The jobs of a sweep before it starts: where each one lands, and what already lies there."""
+"""The jobs of a sweep before it starts: the folder of each job, and the state of the record in it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -24,10 +24,10 @@ class Job:
     """One job of a sweep.
 
     Attributes:
-        overrides: what is given to Hydra.
+        overrides: Hydra's arguments of the job.
         folder: of its record.
         model: the choice of the group `model`; jobs of one model take about the same time.
-        found: what lay in the folder when the sweep started: `new` (nothing), `done`, `interrupted` (also by a kill),
+        found: state of the folder when the sweep started: `new` (nothing), `done`, `interrupted` (also by a kill),
             `failed`, or `elsewhere` (another process is writing to it).
         attempt: of the record found, 0 if there is none.
     """
@@ -39,9 +39,9 @@ class Job:
     attempt: int
 
 
-def plan(combinations: Iterable[Sequence[str]], loader: ConfigLoaderImpl, master: DictConfig) -> list[Job]:
-    """One job per folder, in order: combinations that mean the same run, as those of a method that looks at no
-    modality under several missing settings, are one job."""
+def plan(combinations: Iterable[Sequence[str]], loader: ConfigLoader, master: DictConfig) -> list[Job]:
+    """One job per folder, in order. Combinations that give the same run become one job: a method without modalities
+    has one run for all missing settings."""
     read = dataset_reader()
     jobs: dict[Path, Job] = {}
     for overrides in combinations:
@@ -54,7 +54,7 @@ def plan(combinations: Iterable[Sequence[str]], loader: ConfigLoaderImpl, master
 
 
 def told_apart(jobs: Sequence[Job]) -> dict[Path, str]:
-    """What the arguments of each job have that not all jobs have, by folder: ``missing.rate=0.9 seed=1``."""
+    """By folder, the arguments of each job that not all jobs share: ``missing.rate=0.9 seed=1``."""
     common = set.intersection(*(set(job.overrides) for job in jobs)) if jobs else set()
     return {job.folder: " ".join(each for each in job.overrides if each not in common) for job in jobs}
 
@@ -81,7 +81,7 @@ def _found(folder: Path, cfg: DictConfig, read: Callable[[DictConfig], Multimoda
 
 
 def _is_same(result: dict[str, Any], cfg: DictConfig, read: Callable[[DictConfig], MultimodalDataset]) -> bool:
-    """Whether the data and the version of the results are still those of the record; if not, the job itself says so."""
+    """Whether the record has the signature of this job; if data or results version changed, the job itself raises."""
     try:
         dataset = read(cfg)
     except RecmmError:

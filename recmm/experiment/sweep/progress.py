@@ -1,4 +1,4 @@
-"""What a person sees while a sweep works: one live line with an estimate of what is left, and the table at its end."""
+"""The output of a sweep: one live line with an estimate of the time left, and a table of outcomes at the end."""
 
 import sys
 import threading
@@ -18,20 +18,20 @@ from recmm.experiment.records import read_result
 from recmm.experiment.sweep.plan import Job, told_apart
 
 POLL_SECONDS = 1.0
-_LISTED = 40  # rows of the closing table; a longer one shows only what is not done
-_WIDTH = 160  # of the table in a file
+_LISTED = 40  # rows of the closing table; with more jobs it lists only those that are not done
+_WIDTH = 160  # columns of the table where there is no terminal
 _SHOWN = ("val/recall@20", "test/recall@20", "test/ndcg@20")
 
 
 class SweepProgress:
-    """Watches the records of a sweep's jobs from a thread of its own, wherever the jobs run.
+    """Shows the progress of a sweep by reading its records from a thread, so jobs may run anywhere.
 
-    Off a terminal it prints one line per finished job. It never takes a record's lock.
+    Without a terminal it prints one line per finished job. It never takes a record's lock.
 
     Args:
         name: of the sweep.
-        jobs: all of them.
-        pending: those that are about to run.
+        jobs: all jobs.
+        pending: the jobs that are about to run.
     """
 
     def __init__(self, name: str, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
@@ -62,29 +62,29 @@ class SweepProgress:
             self._bar.stop()
 
     def look(self) -> None:
-        """Read the records once and show what is new."""
+        """Read the records once and show changes."""
         over = []
         for job in self.pending:
             if job.folder in self._seconds:
                 continue
             try:
                 result = read_result(job.folder) or {}
-            except (RunError, OSError):  # being replaced just now, or gone
+            except (RunError, OSError):  # it is being replaced, or was removed
                 continue
             if result.get("attempt", 0) <= job.attempt:
-                continue  # what lies there is of an earlier start
+                continue  # the record of an earlier start
             self._started.setdefault(job.folder, time.monotonic())
             if result["status"] != "running":
                 self._seconds[job.folder] = time.monotonic() - self._started[job.folder]
                 self._n_failed += result["status"] != "done"
                 over.append((job, result))
-        for job, result in over:  # when all that has started is known
+        for job, result in over:  # after all records are read, for the estimate of the time left
             self._tell(job, result)
         if self._bar is not None:
             self._bar.update(self._task, completed=self._n_over(), told=self._state())
 
     def seconds_left(self) -> float | None:
-        """What the unfinished jobs will take, as long as finished ones of their model; None before one has finished."""
+        """Estimated seconds until the sweep ends, from finished jobs of the same model; None before the first."""
         if not self._seconds:
             return None
         overall = mean(self._seconds.values())
@@ -137,7 +137,7 @@ def duration(seconds: float) -> str:
 
 
 def print_outcomes(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]], folder: Path) -> None:
-    """The closing table: what became of every job; why, for those that are not done."""
+    """Print the closing table with the outcome of every job, and the reason for each that is not done."""
     table = Table(Column("job", overflow="fold"), Column("arguments", overflow="fold"), "outcome", *_SHOWN)
     for row in _rows(jobs, outcomes):
         table.add_row(*row)

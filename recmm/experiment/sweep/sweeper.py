@@ -1,6 +1,6 @@
-"""A sweep: what is done is skipped, what was interrupted goes on, what fails does not stop the rest; a closing table.
+"""A sweep: finished jobs are skipped, interrupted ones resumed, a failed job does not stop the others.
 
-The state of a sweep is the records of its runs and nothing else, so it can be started again after any death.
+The records of its runs are the only state of a sweep, so it can be started again after any crash.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
@@ -19,23 +19,24 @@ from omegaconf import DictConfig, OmegaConf
 
 from recmm.data.files.atomic import replace_atomically
 from recmm.errors import own_error
+from recmm.experiment.config.hydra_private import what_was_raised
 from recmm.experiment.records import read_result
 from recmm.experiment.sweep.plan import DONE, ELSEWHERE, FAILED, INTERRUPTED, NEW, Job, plan
 from recmm.experiment.sweep.progress import SweepProgress, print_outcomes
 
 ERROR_FILE = "error.log"
-_CALLED_OFF = ".called_off"  # in the sweep's folder: a job failed, and no further one is to start
+_CALLED_OFF = ".called_off"  # in the sweep's folder after a failed job: no further job may start
 
 
 def run_sweep(
-    combinations: Sequence[Sequence[str]], loader: ConfigLoaderImpl, master: DictConfig, launcher: Launcher
+    combinations: Sequence[Sequence[str]], loader: ConfigLoader, master: DictConfig, launcher: Launcher
 ) -> None:
-    """Run what is not done yet; leave the process with exit code 1 unless every job is done in the end.
+    """Run the jobs that are not done yet; exit with code 1 unless all jobs are done at the end.
 
     Args:
         combinations: the overrides of every job.
-        loader, master: compose a job.
-        launcher: runs jobs, here or elsewhere, alone or side by side.
+        loader, master: compose the configuration of a job.
+        launcher: runs the jobs, on this machine or another, one by one or in parallel.
     """
     settings, folder = master.sweep, Path(str(master.hydra.sweep.dir))
     jobs = plan(combinations, loader, master)
@@ -52,13 +53,17 @@ def run_sweep(
 
 
 def open_folder(folder: Path, master: DictConfig) -> None:
-    """Write down what was asked for, as `sweep.yaml`; what called the sweep off when it ran before is forgotten."""
+    """Write the arguments as `sweep.yaml`, and clear the mark of a failed job that stopped an earlier start."""
     (folder / _CALLED_OFF).unlink(missing_ok=True)
     replace_atomically(folder / "sweep.yaml", OmegaConf.to_yaml(master.hydra.overrides.task))
 
 
 def guarded(train: Callable[[DictConfig], float], cfg: DictConfig, folder: Path) -> float | None:
-    """One job in the process that its launcher gave it: its traceback stays in its own folder."""
+    """Run one job in a process of its launcher; on an error its traceback goes to `error.log` in its folder.
+
+    Returns:
+        What ``train`` returns; None, without running it, after a failed job with sweep.on_error=stop.
+    """
     called_off = folder.parent / _CALLED_OFF
     if called_off.exists():
         return None
@@ -73,10 +78,10 @@ def guarded(train: Callable[[DictConfig], float], cfg: DictConfig, folder: Path)
 
 
 def threads_each(master: DictConfig) -> int | None:
-    """CPU threads for each of the jobs that a launcher runs side by side; None: as torch decides.
+    """CPU threads for each of the jobs that a launcher runs in parallel; None: torch's default.
 
-    What a scheduler gives to a job (submitit's `cpus_per_task`, Ray's `num_cpus`), or an equal share of this machine's
-    cores for each of joblib's `n_jobs`.
+    The number that a scheduler gives to a job (submitit's `cpus_per_task`, Ray's `num_cpus`), or an equal share of this
+    machine's cores for each of joblib's `n_jobs`.
     """
     if master.trainer.threads is not None:
         return None
@@ -88,19 +93,19 @@ def threads_each(master: DictConfig) -> int | None:
 
 
 def side_by_side(master: DictConfig) -> int | None:
-    """How many jobs the launcher runs at once on this machine; None if it is not joblib's."""
-    n_jobs = master.hydra.launcher.get("n_jobs")  # negative: that many fewer than all cores, plus one
+    """Number of jobs that the launcher runs in parallel on this machine; None if it is not joblib's."""
+    n_jobs = master.hydra.launcher.get("n_jobs")  # negative, as in joblib: all cores + 1 + n_jobs
     return n_jobs if n_jobs is None or n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
 
 
 def launch(
     launcher: Launcher, jobs: Sequence[Job], threads: int | None, *, progress: bool = False
 ) -> dict[Path, tuple[str, str]]:
-    """Outcome of every job, and for those that are not done a sentence that says why.
+    """Run the jobs; returns the outcome of each, and the reason if it is not done.
 
     Args:
-        threads: for each job; None: as torch decides.
-        progress: whether a job may show its own; false where something else shows that of all jobs.
+        threads: CPU threads for each job; None: torch's default.
+        progress: whether jobs show progress bars of their own.
     """
     batch = [
         [
@@ -115,7 +120,7 @@ def launch(
     trouble = ""
     try:
         returns = launcher.launch(batch, initial_job_idx=0)
-    except Exception as error:  # a worker that was killed takes its launcher along
+    except Exception as error:  # a killed worker also ends its launcher
         trouble = _sentence(error)
     return {job.folder: _outcome(job, answer, trouble) for job, answer in zip(jobs, returns, strict=True)}
 
@@ -124,18 +129,18 @@ def _earlier(job: Job) -> tuple[str, str]:
     if job.found == DONE:
         return "skipped", ""
     if job.found == ELSEWHERE:
-        return "elsewhere", "another process is working on it"
+        return "elsewhere", "another process is running it"
     return "failed", _recorded_error(job.folder)
 
 
 def _outcome(job: Job, answer: JobReturn | None, trouble: str) -> tuple[str, str]:
     if answer is not None and answer.status == JobStatus.FAILED:
-        return "failed", _sentence(answer._return_value)
+        return "failed", _sentence(what_was_raised(answer))
     if answer is not None:
         if answer.return_value is None:
             return "not started", "a job before it failed, and sweep.on_error=stop"
         return ("pruned" if math.isnan(answer.return_value) else "done"), ""
-    status = (read_result(job.folder) or {}).get("status")  # the launcher died with its worker
+    status = (read_result(job.folder) or {}).get("status")  # the launcher failed, so only the record knows
     if status in ("done", "pruned"):
         return status, ""
     if status == "failed":

@@ -5,7 +5,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ import yaml
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 
 from recmm.errors import ConfigError, DataError, NonFiniteLossError
@@ -24,7 +25,9 @@ from recmm.experiment.config.check import check_arguments
 from recmm.experiment.config.identity import identity, signature, uses_modalities
 from recmm.experiment.records import open_record, read_result
 from recmm.experiment.search.space import Dimension, Space, read_space
-from recmm.experiment.search.study import open_study
+from recmm.experiment.study import open_study
+from recmm.experiment.sweep.plan import Job
+from recmm.experiment.sweep.sweeper import launch as launch_jobs
 
 optuna = pytest.importorskip("optuna")
 
@@ -82,7 +85,7 @@ def train(hydra_here: pytest.MonkeyPatch) -> Trainer:
         "recmm.experiment.sweep.plan.dataset_reader", lambda: lambda cfg: SimpleNamespace(digest="data", split=split)
     )
     hydra_here.setattr(  # SQLite takes a second to make, and the slow tests below use it
-        "recmm.experiment.search.study._storage",
+        "recmm.experiment.study._storage",
         lambda folder: storages.setdefault(folder.resolve(), optuna.storages.InMemoryStorage()),
     )
     return trainer
@@ -225,15 +228,13 @@ def test_runs_that_another_process_works_on_are_left_to_it(
 def test_trials_go_out_in_batches(
     start: Callable[..., int], train: Trainer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+    sizes = []
 
-    sizes, alone = [], BasicLauncher.launch
+    def counting(launcher: Launcher, jobs: Sequence[Job], threads: int | None, **options: bool) -> Any:
+        sizes.append(len(jobs))
+        return launch_jobs(launcher, jobs, threads, **options)
 
-    def counting(self: Any, overrides: Any, initial_job_idx: int) -> Any:
-        sizes.append(len(overrides))
-        return alone(self, overrides, initial_job_idx)
-
-    monkeypatch.setattr(BasicLauncher, "launch", counting)
+    monkeypatch.setattr("recmm.experiment.search.searcher.launch", counting)
     assert start(*GRID, *FOUR, "hydra.sweeper.sampler=random", "hydra.sweeper.n_jobs=3") == 0
     assert sizes == [3, 1] and sorted(train.seen) == IN_ORDER
     assert "RUNNING" not in states(folder)
@@ -316,8 +317,8 @@ def test_every_listed_value_of_a_shipped_space_is_valid(space: str) -> None:
     [
         ("missing=full,mtmt", "missing has several values"),
         ("callbacks.early_stopping.monitor=val/recall@20,test/recall@20", "monitor has several values"),
-        ("model.dim=8", "nothing to choose from"),
-        ("model.dim=int(interval(9,8))", "model.dim: from 9 to 8 is no interval"),
+        ("model.dim=8", "search space is empty"),
+        ("model.dim=int(interval(9,8))", "model.dim: from 9 to 8 is not a valid interval"),
         ("model.ego_l2=tag(log,interval(0,1))", "no interval on a logarithmic scale"),
     ],
 )

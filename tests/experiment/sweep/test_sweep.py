@@ -142,7 +142,7 @@ def test_what_another_process_works_on_is_left_to_it(
     with FileLock(folder_of(1, sweep) / ".lock"):
         assert start(*SEEDS) == 1
     assert len(train.seen) == 3
-    assert "another process is working on it" in capsys.readouterr().out
+    assert "another process is running it" in capsys.readouterr().out
 
 
 def test_other_data_under_the_same_name_are_refused_not_skipped(

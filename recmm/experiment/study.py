@@ -1,7 +1,7 @@
-"""The study of a search: Optuna's database in the search's folder, written by the search and by its runs."""
+"""The study of a search: Optuna's database in the search's folder. The search and its runs write to it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +12,6 @@ from pytorch_lightning.trainer.states import TrainerFn
 from recmm.errors import ConfigError
 from recmm.experiment.callbacks import Checkpoints
 from recmm.experiment.records import Record
-from recmm.experiment.search.space import Space
 from recmm.models.base import Recommender
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ _WAIT_SECONDS = 60  # for another process that is writing to the database
 
 
 def open_study(folder: Path, settings: DictConfig) -> "optuna.Study":
-    """The study in ``folder``, made if there is none; ``settings``, Hydra's sweeper node, chooses the pruner.
+    """The study in ``folder``, created if there is none; ``settings``, Hydra's sweeper node, sets the pruner.
 
     Raises:
         ConfigError: Optuna is not installed.
@@ -36,7 +35,7 @@ def open_study(folder: Path, settings: DictConfig) -> "optuna.Study":
     return optuna.create_study(
         storage=_storage(folder),
         study_name="search",
-        sampler=optuna.samplers.RandomSampler(),  # a run draws nothing, and the search takes another for each trial
+        sampler=optuna.samplers.RandomSampler(),  # unused: the search sets one for each trial
         direction="maximize",
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(settings.prune_startup, settings.prune_warmup)
@@ -46,19 +45,10 @@ def open_study(folder: Path, settings: DictConfig) -> "optuna.Study":
 
 
 def trial_of(study: "optuna.Study", number: int) -> "optuna.Trial":
-    """A trial that was asked for earlier, or by another process, to report to."""
+    """A handle to report to a trial that was created earlier or by another process."""
     from optuna.trial import Trial
 
     return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
-
-
-def tried(study: "optuna.Study", space: Space) -> dict[tuple[Any, ...], list["optuna.trial.FrozenTrial"]]:
-    """All trials by the key of their values, in order; those that have not been drawn yet are left out."""
-    result: dict[tuple[Any, ...], list[optuna.trial.FrozenTrial]] = {}
-    for trial in study.get_trials(deepcopy=False):
-        if trial.params.keys() == space.dimensions.keys():
-            result.setdefault(space.key(trial.params), []).append(trial)
-    return result
 
 
 def _storage(folder: Path) -> "optuna.storages.BaseStorage":
@@ -69,21 +59,21 @@ def _storage(folder: Path) -> "optuna.storages.BaseStorage":
 
 
 class Pruning(Callback):
-    """Tells the study of a run's search its validation metric after every epoch, and ends the run if it is hopeless.
+    """Reports the validation metric to the study after every epoch, and ends the run if the pruner says so.
 
-    Such a run ranks no test split; its record has the status ``pruned`` and no metrics. A run that has come to its end
-    by itself in the same epoch is not pruned.
+    A pruned run is not tested; its record has the status ``pruned`` and no metrics. A run that ends by itself in the
+    same epoch is not pruned.
 
     Args:
         record: of the run, in the folder of its search.
-        checkpoints: knows the validated epochs of an earlier start, which belonged to another trial.
+        checkpoints: has the validated epochs of an earlier start, which was another trial.
         trial: number of the trial in the study.
     """
 
     def __init__(self, record: Record, checkpoints: Checkpoints, trial: int) -> None:
         self._trial = trial_of(open_study(record.folder.parent, HydraConfig.get().sweeper), trial)
         self._record, self._checkpoints = record, checkpoints
-        self._hopeless = False
+        self._prune = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for row in self._checkpoints.history:
@@ -97,9 +87,9 @@ class Pruning(Callback):
         epoch = trainer.current_epoch
         self._trial.report(pl_module.results[self._checkpoints.monitor], epoch)
         ends = trainer.should_stop or epoch + 1 == trainer.max_epochs
-        self._hopeless = not ends and self._trial.should_prune()
-        trainer.should_stop |= self._hopeless
+        self._prune = not ends and self._trial.should_prune()
+        trainer.should_stop |= self._prune
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._hopeless:
+        if self._prune:
             self._record.update(status="pruned")
