@@ -71,9 +71,9 @@ class GuidedGeneration(nn.Module):
             visible = shown.nonzero()[:, 0]
             if not len(visible):
                 continue
-            target = known[visible, m]
+            own, target = z[visible, m], known[visible, m]
             if self.settings.target == "standard":
                 target = target.detach()
                 target = (target - target.mean(0)) / (target.var(0, correction=0) + 1e-5).sqrt()
-            total = total + F.mse_loss(z[visible, m], target)
+            total = total + F.mse_loss(own, target)
         return total

@@ -86,9 +86,9 @@ class ClusterHypergraph(nn.Module):
     def forward(self, items: Tensor) -> Tensor:
         """Q^(L) from Q^(0) = F^V, [n, M, d] -> [n, M, d]."""
         h = self.incidence(items)  # [M, n, K]
+        hyperedge = _safe(h.sum(1))[..., None]  # B, [M, K, 1]
         diagonal = self.settings.weight == "diag"
         weighted = h * F.softplus(self.weight).transpose(1, 2) if diagonal else h @ self.weight  # H W
-        hyperedge = _safe(h.sum(1))[..., None]  # B, [M, K, 1]
         node = _safe((weighted if diagonal else h).sum(2))[..., None]  # D, [M, n, 1]
         q = items.transpose(0, 1)
         for _ in range(self.n_layers):
