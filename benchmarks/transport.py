@@ -63,14 +63,12 @@ def clouds_of(cfg: DictConfig, checkpoint: Path | None = None) -> dict[str, Clou
     view = datamodule.view("train")
     torch.manual_seed(0)
     model = build(cfg.model, catalog=datamodule.catalog)
-    if checkpoint is None:
-        model.projection.fit(model.prepared(view), view.mask)
-        _, _, items = model.inputs(view)
-        model.hypergraph.seed(items, view.mask)
-    else:
+    if checkpoint is not None:
         model.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
-        _, _, items = model.inputs(view)
-    q = model.within(items, view)
+    _, _, items = model.inputs(view)
+    if checkpoint is None:
+        model.hypergraph.seed(items, view.mask)
+    q = model.within(items)
     return {name: (cloud[:, 0], cloud[:, 1]) for name, cloud in {"F^V": items, "Q": q}.items()}
 
 

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from recmm.errors import ConfigError
 
 _BOUNDS = ("ge", "gt", "le", "lt")
+_NOUNS: dict[Any, str] = {int: "an integer", float: "a number", str: "a text"}
 
 
 def hp(
@@ -154,14 +155,25 @@ def _sentence(settings: type[ComponentSettings], values: Mapping[str, Any], erro
     if problem["type"] == "missing":
         return f"{path} needs a value: {settings.owner()} has no default for it."
     field, value = fields[name], values[name]
-    choices = [str(choice) for choice in choices_of(field.annotation)]
-    others = [kind for kind in _members(field.annotation) if get_origin(kind) is not Literal]
-    if choices and all(kind is types.NoneType for kind in others):
-        return f"{path} must be one of {', '.join(choices + ['null'] * len(others))}; got {value!r}."
+    if choices_of(field.annotation) and not inner:
+        return f"{path} must be one of {_alternatives(field.annotation)}; got {value!r}."
     if problem["type"] in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
         return f"{path} must be {range_of(field) or problem['msg'].removeprefix('Input should be ')}; got {value}."
     where = ".".join([path, *inner])
     return f"{where}: {_shown(value)} is not valid, expected {_described(field.annotation)} ({problem['msg']})."
+
+
+def _alternatives(annotation: Any) -> str:
+    """The choices of a union of literals and types: "epoch, step, or an integer that is at least 1"."""
+    names, others = [str(choice) for choice in choices_of(annotation)], list[str]()
+    for kind in _members(annotation):
+        if kind is types.NoneType:
+            names.append("null")
+        elif get_origin(kind) is not Literal:
+            field = FieldInfo.from_annotation(kind)  # takes an ``Annotated`` type apart
+            noun = _NOUNS.get(field.annotation, _described(field.annotation))
+            others.append(" that is ".join(filter(None, [noun, range_of(field)])))
+    return ", or ".join([", ".join(names), *others])
 
 
 def _shown(value: Any) -> str:

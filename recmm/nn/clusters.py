@@ -1,4 +1,4 @@
-"""k-means, for prototypes (CI2MG, NCL; methods.md B11)."""
+"""k-means, for prototypes (CI2MG)."""
 
 import torch
 from torch import Tensor

@@ -1,6 +1,6 @@
-"""Hypergraph convolution whose hyperedges are clusters around learnt prototypes (CI2MG Eq. 3-5; methods.md B9)."""
+"""Hypergraph convolution whose hyperedges are clusters around learnt prototypes (CI2MG Eq. 3-5)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -8,68 +8,60 @@ from torch import Tensor, nn
 
 from recmm.nn.activations import Activation, activate
 from recmm.nn.clusters import kmeans
+from recmm.nn.initialisation import xavier_matrices
 from recmm.nn.rows import unit_rows
-
-Incidence = Literal["softmax", "relu", "shift01", "signed"]
-Degree = Literal["sum", "abs"]
-HyperWeight = Literal["diag", "full", "theta"]
-Prototypes = Literal["kmeans", "xavier", "kmeans_fixed"]
+from recmm.settings import ComponentSettings, hp
 
 _TINY = 1e-8
+
+
+class HypergraphSettings(ComponentSettings):
+    """What CI2MG's Eq. 3-5 leave open."""
+
+    key: ClassVar[str] = "model.hypergraph"
+
+    incidence: Literal["softmax", "shift01"] = hp(
+        "softmax",
+        "H of Eq. 3, which wants a probability where Eq. 4 gives a cosine: softmax over the prototypes of cosine / "
+        "temperature | shift01, (1 + cosine) / 2",
+    )
+    temperature: float = hp(0.1, "of softmax; not in the paper", gt=0)
+    weight: Literal["diag", "full"] = hp(
+        "diag",
+        "W of Eq. 5: diag, one positive weight per hyperedge as in HGNN, softplus, starts at 1 | full, a matrix "
+        "between hyperedges [K, K], starts at the identity; paper: undefined, between H [N, K] and B^-1 [K, K]",
+    )
+    act: Activation = hp("leaky", "sigma of Eq. 5: leaky (LeakyReLU, slope 0.2) | sigmoid; paper: unnamed")
+    prototypes: Literal["kmeans", "xavier"] = hp(
+        "kmeans",
+        "where the trained prototypes E start: kmeans, k-means on the items that have the modality | xavier; paper: "
+        '"initialize", no more',
+    )
 
 
 class ClusterHypergraph(nn.Module):
     """Q <- act(D^-1 H W B^-1 H^T Q), L times, for M modalities side by side; no [n, n] matrix is ever made.
 
+    B and D are sums of H, over the items and over the hyperedges; with a weight per hyperedge D sums H W. As printed,
+    items without the modality give to the hyperedges too.
+
     Args:
         n_modalities, dim: M and d.
         n_prototypes: K, hyperedges of each modality.
         n_layers: L.
-        incidence: H from the cosines c of items and prototypes (the paper calls c a probability): "softmax" over the
-            prototypes of c / temperature, "relu" max(c, 0), "shift01" (1 + c) / 2, "signed" c itself.
-        temperature: of "softmax".
-        degree: D and B from sums of H or of its absolute values (as ``signed`` sums can cancel).
-        weight: W as a positive weight of each hyperedge ("diag", softplus, starts at 1), as a matrix between hyperedges
-            ("full", [K, K], starts at the identity), or as the matrix Theta [d, d] at the right end that HGNN has and
-            the paper leaves out ("theta").
-        act, residual: activation of a layer; whether a layer's input is added to its output.
-        prototypes: "kmeans" starts from k-means and trains, "xavier" only trains, "kmeans_fixed" is never trained.
+        settings: the readings of Eq. 3-5.
     """
 
     def __init__(
-        self,
-        n_modalities: int,
-        dim: int,
-        n_prototypes: int,
-        n_layers: int,
-        *,
-        incidence: Incidence = "softmax",
-        temperature: float = 0.1,
-        degree: Degree = "sum",
-        weight: HyperWeight = "diag",
-        act: Activation = "leaky",
-        residual: bool = False,
-        prototypes: Prototypes = "kmeans",
+        self, n_modalities: int, dim: int, n_prototypes: int, n_layers: int, settings: HypergraphSettings
     ) -> None:
         super().__init__()
-        self.n_layers, self.kind, self.temperature, self.degree = n_layers, incidence, temperature, degree
-        self.weight_kind, self.act, self.residual, self.origin = weight, act, residual, prototypes
-        start = torch.empty(n_modalities, n_prototypes, dim)
-        for own in start:
-            nn.init.xavier_uniform_(own)
-        self.prototypes: Tensor
-        if prototypes == "kmeans_fixed":
-            self.register_buffer("prototypes", start)
-        else:
-            self.register_parameter("prototypes", nn.Parameter(start))
-        if weight == "diag":  # softplus(0.5413) = 1
+        self.n_layers, self.settings = n_layers, settings
+        self.prototypes = nn.Parameter(xavier_matrices(n_modalities, n_prototypes, dim))  # E^T
+        if settings.weight == "diag":  # softplus(0.5413) = 1
             self.weight = nn.Parameter(torch.full((n_modalities, n_prototypes, 1), 0.541324854612918))
-        elif weight == "full":
-            self.weight = nn.Parameter(torch.eye(n_prototypes).repeat(n_modalities, 1, 1))
         else:
-            self.weight = nn.Parameter(torch.empty(n_modalities, dim, dim))
-            for own in self.weight.data:
-                nn.init.xavier_uniform_(own)
+            self.weight = nn.Parameter(torch.eye(n_prototypes).repeat(n_modalities, 1, 1))
 
     @torch.no_grad()
     def seed(self, items: Tensor, visible: Tensor) -> None:
@@ -77,7 +69,7 @@ class ClusterHypergraph(nn.Module):
 
         A modality with fewer such items than prototypes takes all items: Eq. 1 has given each of them content.
         """
-        if self.origin == "xavier":
+        if self.settings.prototypes == "xavier":
             return
         for m, rows in enumerate(unit_rows(items).unbind(1)):
             own = rows[visible[:, m]]
@@ -87,31 +79,20 @@ class ClusterHypergraph(nn.Module):
         """H^m, Eq. 3-4: items [n, M, d] -> [M, n, K]."""
         unit = unit_rows(items).transpose(0, 1)
         cosine = unit @ unit_rows(self.prototypes).transpose(1, 2)  # Eq. 4
-        if self.kind == "softmax":
-            return (cosine / self.temperature).softmax(2)
-        return {"relu": cosine.relu(), "shift01": (1 + cosine) / 2, "signed": cosine}[self.kind]
+        if self.settings.incidence == "softmax":
+            return (cosine / self.settings.temperature).softmax(2)
+        return (1 + cosine) / 2
 
-    def forward(self, items: Tensor, sources: Tensor | None = None) -> Tensor:
-        """Q^(L) from Q^(0) = F^V, [n, M, d] -> [n, M, d].
-
-        Args:
-            sources: 0 or 1, [n, M]: which items give content to the hyperedges; all receive it. None for all of them,
-                as printed.
-        """
+    def forward(self, items: Tensor) -> Tensor:
+        """Q^(L) from Q^(0) = F^V, [n, M, d] -> [n, M, d]."""
         h = self.incidence(items)  # [M, n, K]
-        given = h if sources is None else h * sources.T[..., None]
-        size = (lambda x: x.abs()) if self.degree == "abs" else (lambda x: x)
-        hyperedge = _safe(size(given).sum(1))[..., None]  # B, [M, K, 1]
-        if self.weight_kind == "diag":
-            taken = h * F.softplus(self.weight).transpose(1, 2)  # H W
-        else:
-            taken = h @ self.weight if self.weight_kind == "full" else h
-        node = _safe(size(taken if self.weight_kind == "diag" else h).sum(2))[..., None]  # D, [M, n, 1]
+        hyperedge = _safe(h.sum(1))[..., None]  # B, [M, K, 1]
+        diagonal = self.settings.weight == "diag"
+        weighted = h * F.softplus(self.weight).transpose(1, 2) if diagonal else h @ self.weight  # H W
+        node = _safe((weighted if diagonal else h).sum(2))[..., None]  # D, [M, n, 1]
         q = items.transpose(0, 1)
         for _ in range(self.n_layers):
-            out = taken @ ((given.transpose(1, 2) @ q) / hyperedge) / node
-            out = activate(out @ self.weight if self.weight_kind == "theta" else out, self.act)  # Eq. 5
-            q = q + out if self.residual else out
+            q = activate(weighted @ ((h.transpose(1, 2) @ q) / hyperedge) / node, self.settings.act)  # Eq. 5
         return q.transpose(0, 1)
 
 

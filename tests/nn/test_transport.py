@@ -275,10 +275,12 @@ def test_spread() -> None:
         ("tolerance", 0.0),
         ("tolerance", 0.01),
         ("diagonal_bonus", -0.1),
+        ("refresh", 0),
+        ("refresh", "never"),
     ],
 )
 def test_settings_out_of_range(key: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=f"transport.{key}"):
+    with pytest.raises(ConfigError, match=rf"^model\.transport\.{key}\b"):
         TransportSettings(**{key: value})  # type: ignore[arg-type]
 
 

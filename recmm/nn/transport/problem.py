@@ -127,11 +127,11 @@ class Problem:
         moved = float(correction.b.sum() / kernel.mass.sum())
         if moved > MOVED:
             log.warning(
-                "A transport plan was given up with %.0f %% of its mass at the wrong place after "
-                "transport.max_iterations=%d; that part is spread over all pairs. Raise max_iterations, or "
-                "transport.epsilon or perplexity.",
-                100 * moved,
+                "The solve of a transport plan ended at max_iterations=%d with %.0f %% of its mass at the wrong place; "
+                "that part is spread over all pairs. Raise max_iterations, epsilon or perplexity of %s.",
                 self.settings.max_iterations,
+                100 * moved,
+                self.settings.key,
             )
         return correction
 

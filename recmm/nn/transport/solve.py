@@ -33,11 +33,12 @@ def solve(
     is the barycentric projection of the source into the target's space.
 
     What the paper leaves open: epsilon and the scale of C (Eq. 6 has none), the number of iterations, the marginals'
-    mass and what "1_m" counts (read as items: C10), whether an item prefers itself (C13), whether gradients pass.
-    None of it is harmless: on 2,000 TikTok items at initialisation, epsilon = 0.05 mean(C) gives rows of perplexity
-    1,991, that is one generated vector for all; and from 0.01 mean(C) on the kernel underflows in float32 while the
-    rows still hold about 1,970 items, because the clouds' centres are far apart. So clouds are centred (a translation
-    changes no coupling), kernels hold their potentials, and by default the perplexity is chosen instead of epsilon.
+    mass and what "1_m" of Eq. 8 counts (read as items, as T is N x N there), whether an item prefers itself, whether
+    gradients pass (here none do). The choices matter: on 2,000 TikTok items at initialisation, epsilon = 0.05 mean(C)
+    gives rows of perplexity 1,991, that is nearly one generated vector for all; and from 0.01 mean(C) on the kernel
+    underflows in float32 while the rows still hold about 1,970 items, because the clouds' centres are far apart. So
+    clouds are centred (a translation changes no coupling), kernels hold their potentials, and by default the perplexity
+    is chosen instead of epsilon.
 
     A pure function: no gradient, no global random state. A cloud whose rows are all equal (a modality that nobody
     observed) has the uniform plan, of perplexity N, whatever the method and the bonus; so has N = 1.
@@ -116,14 +117,16 @@ def _check(problem: Problem, method: str, n: int) -> None:
     settings = problem.settings
     if problem.epsilon is None and settings.perplexity >= n:
         raise ConfigError(
-            f"transport.perplexity={settings.perplexity:g} is not below the number of items, {n}: lower it."
+            f"{settings.key}.perplexity={settings.perplexity:g} is not below the number of items, {n}: lower it."
         )
     if method == "lowrank":
         if problem.epsilon is None and settings.rank < n / settings.perplexity:
             raise ConfigError(
-                f"transport.rank={settings.rank} cannot reach transport.perplexity={settings.perplexity:g} on {n:,} "
-                f"items: rows of a plan of rank r hold at least N / r of them. Set rank to at least "
-                f"{-(-n // settings.perplexity):.0f}, raise perplexity, or choose transport.method=sparse."
+                f"{settings.key}.rank={settings.rank} cannot reach perplexity={settings.perplexity:g} on {n:,} items: "
+                f"rows of a plan of rank r hold at least N / r of them. Set rank to at least "
+                f"{-(-n // settings.perplexity):.0f}, raise perplexity, or choose method=sparse."
             )
         if settings.diagonal_bonus:
-            raise ConfigError("transport.diagonal_bonus does not go with method=lowrank: the diagonal has full rank.")
+            raise ConfigError(
+                f"{settings.key}.diagonal_bonus does not go with method=lowrank: the diagonal has full rank."
+            )
