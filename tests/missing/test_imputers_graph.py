@@ -103,7 +103,7 @@ def dense_adjacency(incidence: np.ndarray, k: int, weights: str, exclude_self: b
 
 
 def dense_operator(kind: type[Imputer], adjacency: np.ndarray, k: int, axis: int, kept: np.ndarray) -> np.ndarray:
-    """methods.md section 8 word by word; ``kept`` says which of entries that are equal but for rounding to keep."""
+    """S as the imputers' docstrings define it; ``kept`` says which of several nearly equal entries to keep."""
     n_items = len(adjacency)
     if kind is FeatProp:
         a = adjacency * (1 - np.eye(n_items))
@@ -177,5 +177,5 @@ def test_a_phase_borrows_from_its_own_rows_and_falls_back_on_trainings_mean() ->
     ],
 )
 def test_values_out_of_range_are_refused(kind: Any, keywords: dict[str, Any], key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"imputer\.{key} is .*; expected"):
+    with pytest.raises(ConfigError, match=rf"imputer\.{key} must be .*; got"):
         kind(**keywords)
