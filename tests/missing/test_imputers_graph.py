@@ -33,9 +33,9 @@ def test_neigh_mean_by_hand(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         filled = fill(NeighMean())["v"]
     assert np.allclose(filled[[0, 3]], [[6, 4], [8, 0]])
-    assert np.allclose(filled[4], MEAN)  # nothing to borrow from
+    assert np.allclose(filled[4], MEAN)  # no neighbour
     assert [record.getMessage() for record in caplog.records] == [
-        "NeighMean: 1 hidden rows of v have nothing to borrow from: mean."
+        "NeighMean: 1 hidden rows of v have no row to be imputed from: mean."
     ]
     caplog.clear()
     with caplog.at_level(logging.INFO):

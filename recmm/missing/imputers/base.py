@@ -78,7 +78,7 @@ class Borrower(Imputer):
                 values[items] = rows
                 lone, name = int(hidden.sum()) - len(items), type(self).__name__
                 if lone:
-                    log.info("%s: %d hidden rows of %s have nothing to borrow from: mean.", name, lone, modality)
+                    log.info("%s: %d hidden rows of %s have no row to be imputed from: mean.", name, lone, modality)
         return features
 
 
