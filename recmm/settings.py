@@ -13,7 +13,7 @@ import inspect
 import json
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -184,7 +184,13 @@ def _shown(value: Any) -> str:
 
 
 def _described(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+    """A type as one reads it, "Sequence[int]"; bounds in an ``Annotated`` type are left out."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _described(inner[0])
+    if isinstance(origin, type) and origin is not types.UnionType and ... not in inner:
+        return f"{origin.__name__}[{', '.join(map(_described, inner))}]"
+    return annotation.__name__ if isinstance(annotation, type) and not inner else str(annotation)
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

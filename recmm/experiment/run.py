@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import re
 import signal
 import warnings
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from recmm.errors import ConfigError
 from recmm.evaluation.strata import stratify
 from recmm.experiment.callbacks import Checkpoints, KeepRankings
 from recmm.experiment.config.build import build, build_model, configure
+from recmm.experiment.config.folder import choice_of
 from recmm.experiment.config.identity import identity, signature, uses_modalities
 from recmm.experiment.curves import draw_curves
 from recmm.experiment.loggers import close_loggers
@@ -99,7 +99,7 @@ def describe(cfg: DictConfig, choices: dict[str, Any], datamodule: MultimodalDat
         "uses_modalities": uses_modalities(cfg),
         "dataset": choices["dataset"],
         "missing": choices["missing"],
-        "imputer": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(datamodule.imputer).__name__).lower(),
+        "imputer": choice_of(type(datamodule.imputer)),
         "seed": cfg.seed,
         "settings_source": cfg.settings_source,
         "data": {

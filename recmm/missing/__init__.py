@@ -1,1 +1,1 @@
-"""Which (item, modality) entries are visible in which phase, and how holes are filled."""
+"""Which (item, modality) entries are visible in which phase, and how missing entries are imputed."""

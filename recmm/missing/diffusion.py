@@ -1,9 +1,11 @@
-"""Personalised PageRank and heat kernel over a sparse graph: the largest entries of each column, nothing dense kept.
+"""Personalised PageRank and heat kernel over a sparse graph: the k largest entries of each column.
 
-Both are power series Pi = sum over l of w_l H^l of H = D^-1/2 A D^-1/2, with weights that sum to 1 (Gasteiger et al.,
-NeurIPS 2019). With the random walk P = D^-1 A, Pi = D^1/2 (sum of w_l P^l) D^-1/2. What is left of a column after the
-term l is at most (w_l+1 + w_l+2 + ...) times the largest entry of that column of P^l, as rows of P sum to 1: a block of
-columns stops when that falls below a tolerance. Columns start sparse and turn dense once they have spread.
+Both are power series Pi = sum over l of w_l H^l with H = D^-1/2 A D^-1/2 and weights that sum to 1 (Gasteiger et al.,
+NeurIPS 2019). With the random walk P = D^-1 A, Pi = D^1/2 (sum over l of w_l P^l) D^-1/2.
+
+Rows of P sum to 1. So the terms after l add at most (w_l+1 + w_l+2 + ...) times the largest entry of a column of P^l to
+that column. A block of columns stops when this bound falls below a tolerance. Columns are sparse at first, and dense
+once enough of their entries are not zero.
 """
 
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from scipy.special import gammainc
 
 from recmm.missing.item_graph import top_k, top_k_dense
 
-COLUMNS = 64  # worked on together: at 100,000 items a column costs half of what it costs in blocks of 16
+COLUMNS = 64  # columns in a block; at 100,000 items a column takes half the time that it takes in blocks of 16
 SPREAD = 0.05  # share of non-zero entries from which a block is faster dense
 
 
@@ -43,11 +45,12 @@ def heat(t: float) -> Series:
 def diffusion(adjacency: csr_matrix, series: Series, k: int, tolerance: float) -> csr_matrix:
     """The k largest entries of each column of Pi, the series over A + I.
 
-    Between equal entries the lower row comes first. Runs on ``torch.get_num_threads()`` threads, which change no bit.
+    Of equal entries the one in the lower row comes first. It runs on ``torch.get_num_threads()`` threads; their number
+    does not change the result.
 
     Args:
         adjacency: A, float [n_items, n_items], not negative.
-        tolerance: bound on the absolute error of an entry of Pi, rounding to float32 aside.
+        tolerance: bound on the absolute error of an entry of Pi, apart from rounding to float32.
 
     Returns:
         float32 [n_items, n_items].
@@ -57,7 +60,7 @@ def diffusion(adjacency: csr_matrix, series: Series, k: int, tolerance: float) -
     sums = np.asarray(graph.sum(axis=1), dtype=np.float64).ravel()
     walk = (diags_array(1 / sums) @ graph).tocsr().astype(np.float32)
     columns = _Columns(walk, walk.T.tocsr(), np.sqrt(sums), series, k, tolerance)
-    # columns that spread alike stop alike
+    # columns of similar density stop after a similar number of terms
     order = np.argsort(np.diff(columns.transposed.indptr), kind="stable")
     blocks = [order[start : start + COLUMNS] for start in range(0, n_items, COLUMNS)]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:

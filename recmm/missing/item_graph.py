@@ -1,4 +1,4 @@
-"""Items linked by the users they share: the sparse graphs along which imputers borrow (methods.md section 8)."""
+"""Sparse graphs of items that share training users, and propagation along them, for imputers."""
 
 from itertools import pairwise
 
@@ -7,18 +7,19 @@ from scipy.sparse import csr_matrix, diags_array, vstack
 
 from recmm.data.dataset import Interactions
 
-CHUNK = 2_000_000  # products that one chunk of R^T R sums: about 150 MB while the k largest are found
+CHUNK = 2_000_000  # products that one chunk of R^T R sums: about 150 MB during the search of the k largest
 WIDTH = 64  # columns that are propagated at a time
 
 
 def cooccurrence(train: Interactions, k: int | None, *, exclude_self: bool) -> csr_matrix:
-    """The k largest entries of each row of R^T R: how many training users two items share. Directed where k cuts.
+    """The k largest entries of each row of R^T R, which counts the training users that two items share.
 
-    Zero counts are no neighbours, so a row may hold fewer than k. Between equal counts the item with fewer training
-    interactions comes first, because it shares the larger part of its users; then the lower id.
+    With k the result need not be symmetric. Zero counts are no neighbours, so a row may hold fewer than k entries. Of
+    equal counts the item with fewer training interactions comes first, since it shares a larger part of its users; then
+    the one with the lower id.
 
     Args:
-        train: training interactions; their weights do not count.
+        train: training interactions; their weights are ignored.
         k: entries kept per row; None keeps all.
         exclude_self: whether the diagonal, an item's own number of users, is left out before the k are taken.
 
@@ -93,7 +94,7 @@ def scaled(matrix: csr_matrix, axis: int) -> csr_matrix:
 def propagate(
     operator: csr_matrix, values: np.ndarray, visible: np.ndarray, n_layers: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """X <- S X from hidden rows of zero, visible rows put back after each of ``n_layers`` steps.
+    """X <- S X, starting from zero in the hidden rows; visible rows are restored after each of ``n_layers`` steps.
 
     Args:
         operator: S, float32 [n_items, n_items], not negative.
@@ -101,7 +102,7 @@ def propagate(
         visible: bool [n_items]; other rows of ``values`` are not read.
 
     Returns:
-        Ids of the hidden items that a visible one reaches within the steps, int64 [n], and their rows, float32 [n, D].
+        Ids of the hidden items within ``n_layers`` steps of a visible one, int64 [n], and their rows, float32 [n, D].
     """
     hidden = np.flatnonzero(~visible)
     steps = operator[hidden]

@@ -1,4 +1,4 @@
-"""Masks: which (item, modality) entries are visible in which phase, with the rates that were really drawn."""
+"""Masks: which (item, modality) entries are visible in which phase, and the missing rates that were drawn."""
 
 import hashlib
 import json
@@ -20,26 +20,26 @@ PHASES: tuple[Phase, ...] = ("train", "val", "test")
 FORMAT_VERSION = 1
 
 TEST_ITEMS_SENTENCE = (
-    "These masks were drawn over the items that occur in test: they tell their reader which items are in the test set."
+    "These masks were drawn over the items that occur in test: they reveal which items are in the test set."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """One mask per phase; True means visible, and nothing is visible that the data lacks.
+    """One mask per phase. True means visible; an entry that the data lacks is never visible.
 
     Attributes:
         modalities: column names of the masks; may be empty.
         train, val, test: bool [n_items, M], read-only.
-        rates: plain rows, for each phase one of the items (``modality`` is "items") and one of each modality's entries:
+        rates: plain rows; per phase one of the items (``modality`` is "items") and one of each modality's entries:
             ``phase``, ``modality``,
-            ``n``: all items; ``n_eligible``: those that the data has and that the setting drew from,
+            ``n``: number of items; ``n_eligible``: those that the data has and that the setting drew from,
             ``requested``: share of the eligible ones that the setting asks for, None where it asks in another unit,
-            ``n_drawn``, ``drawn``: those that this phase's draw hides (of items: at least partly), and their share of
-            the eligible ones,
-            ``n_missing``, ``total``: those missing in this phase (of items: at least partly), because they were drawn,
-            the data lacks them, or training hid them and they stay hidden; and their share of n.
-        sees_test_items: whether a draw was made over the items of the test interactions.
+            ``n_drawn``, ``drawn``: how many this phase's draw hides, and their share of the eligible ones,
+            ``n_missing``, ``total``: how many are missing in this phase, and their share of n. They were drawn, the
+            data lacks them, or training hid them and they stay hidden.
+            An item counts as drawn or missing if at least one of its entries is.
+        sees_test_items: whether a draw was made over the items of the test interactions, a leakage from the test set.
         provenance: plain values that say which setting drew these masks and on which data.
     """
 
@@ -79,7 +79,7 @@ class Masks:
         return sha.hexdigest()
 
     def summary(self) -> str:
-        """The requested, drawn and total missing rates as a table for people; phases with equal rows stand together."""
+        """The requested, drawn and total missing rates as a table of text; phases with equal rows are grouped."""
         setting = self.provenance.get("setting", "given")
         lines = [
             f"Missing setting {setting}, seed {self.provenance.get('seed', '-')}, masks {self.digest[:12]}:",
@@ -106,7 +106,7 @@ class Masks:
         return groups
 
     def save(self, path: Path) -> None:
-        """Write an .npz without pickles; the file appears whole or not at all."""
+        """Write an .npz without pickles; an interrupted write leaves no partial file."""
         notes = {"version": FORMAT_VERSION, "digest": self.digest}
         notes |= {name: getattr(self, name) for name in ("modalities", "rates", "sees_test_items", "provenance")}
         with atomic_file(path) as temporary, temporary.open("wb") as file:
@@ -120,7 +120,7 @@ class Masks:
 
         Raises:
             MissingFileError: there is no such file.
-            DataError: the file is damaged, of another version, or its masks do not have the digest that it states.
+            DataError: the file is damaged, of another version, or its masks do not match the digest in it.
         """
         if not path.is_file():
             raise MissingFileError(f"There are no masks at {path}.")
@@ -145,7 +145,7 @@ class PhaseDraw:
 
     Attributes:
         drawn: bool [n_items, M], the entries that this phase's own draw hides; a subset of what the data has.
-        eligible: bool [n_items], the items over which was drawn.
+        eligible: bool [n_items], the items that the draw was made over.
         requested: modality or "items" -> the share asked for; absent where the setting asks for none in this unit.
         carried: bool [n_items, M], entries hidden because training hid them already.
     """
@@ -156,7 +156,7 @@ class PhaseDraw:
     carried: np.ndarray | None = None
 
     def visible(self, observed: np.ndarray) -> np.ndarray:
-        """bool [n_items, M]: what remains of what the data has."""
+        """bool [n_items, M]: the entries of the data that are not hidden."""
         hidden = self.drawn if self.carried is None else self.drawn | self.carried
         return observed & ~hidden
 

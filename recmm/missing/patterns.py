@@ -1,4 +1,4 @@
-"""Nested random choices: a larger rate hides everything that a smaller one hides, and then some."""
+"""Nested random draws: a larger rate hides everything that a smaller one hides."""
 
 from math import comb
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def count(rate: float, eligible: int) -> int:
-    """How many of ``eligible`` things a rate asks for: the nearest whole number."""
+    """How many of ``eligible`` items or entries a rate asks for: the nearest integer."""
     return round(rate * eligible)
 
 
@@ -16,9 +16,9 @@ def any_modality(entries: np.ndarray) -> np.ndarray:
 
 
 def first_by_priority(priority: np.ndarray, eligible: np.ndarray, rate: float) -> np.ndarray:
-    """bool [n]: exactly ``count(rate, n_eligible)`` of the eligible ones, those of smallest priority.
+    """bool [n]: the ``count(rate, n_eligible)`` eligible ones of smallest priority.
 
-    The priorities, float64 [n], do not depend on the rate, so the choices of two rates are nested.
+    The priorities, float64 [n], do not depend on the rate, so the draws of two rates are nested.
     """
     candidates = np.flatnonzero(eligible)
     order = candidates[np.argsort(priority[candidates], kind="stable")]
@@ -28,21 +28,21 @@ def first_by_priority(priority: np.ndarray, eligible: np.ndarray, rate: float) -
 
 
 def random_subsets(observed: np.ndarray, largest: int, rng: np.random.Generator) -> np.ndarray:
-    """For every item one subset of the modalities it has, uniform over all non-empty subsets of at most ``largest``.
+    """For each item a subset of its modalities, uniform over all non-empty subsets of at most ``largest`` modalities.
 
     Args:
         observed: bool [n_items, M], what the data has; a modality that an item lacks is never drawn.
-        largest: greatest size of a subset, at least 1; an item with fewer modalities can lose all that it has.
+        largest: largest size of a subset, at least 1; an item with as few modalities can lose all of them.
 
     Returns:
-        bool [n_items, M]; a row of an item that has nothing is empty.
+        bool [n_items, M]; the row of an item without modalities is all False.
     """
     n_items, n_modalities = observed.shape
     size_draw, order_draw = rng.random((n_items,)), rng.random((n_items, n_modalities))
     sizes = np.zeros(n_items, dtype=np.int64)
     has = observed.sum(axis=1)
     for owned in range(1, n_modalities + 1):
-        # uniform over subsets: a size in proportion to the number of subsets of that size, then any subset of that size
+        # uniform over subsets: the size is drawn in proportion to the number of subsets of that size, then the subset
         ways = np.array([comb(owned, size) for size in range(1, min(owned, largest) + 1)])
         bounds: np.ndarray = np.cumsum(ways)[:-1] / ways.sum()
         rows = has == owned

@@ -1,46 +1,44 @@
 """Missing settings: which entries each phase hides. Every choice of conf/missing/ is one of these classes.
 
-Common to all: what is hidden is a subset of what the data has; rates count only what the data has; chance comes from
-the setting's own ``seed`` and never from the run's; one priority and one pattern per item (or entry), independent of
-the rate, so that everything hidden at a rate is hidden at every higher one.
+All settings have in common:
+
+- Only entries that the data has are hidden, and rates count only those.
+- Random draws come from the setting's own ``seed``, never from the run's.
+- Priorities and patterns of items (or entries) do not depend on the rate. So whatever is hidden at one rate is hidden
+  at every higher rate.
 """
 
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from recmm.data.dataset import MultimodalDataset
-from recmm.errors import ConfigError, MissingSettingError
+from recmm.errors import MissingSettingError
 from recmm.missing.masks import PHASES, Masks, Phase, PhaseDraw
 from recmm.missing.patterns import any_modality, first_by_priority, random_subsets
 from recmm.seeding import stream
+from recmm.settings import ComponentSettings, hp
 
 log = logging.getLogger(__name__)
 
-Scope = Literal["catalogue", "train_items", "test_items", "phase_items"]
-Pattern = Literal["one_or_two", "exactly_one"]
 
+class MissingSetting(ComponentSettings, ABC):
+    """Base of all settings: which entries each phase hides, as a function of the dataset."""
 
-@dataclass(frozen=True, kw_only=True)
-class MissingSetting(ABC):
-    """Base of all settings.
+    key: ClassVar[str] = "missing"
 
-    Attributes:
-        seed: of the masks (``missing.seed``); all methods and all run seeds see the same masks under one value.
-        paper_imputer: class that ``imputer=paper`` resolves to under this setting.
-    """
-
-    seed: int = 0
-    paper_imputer: str = "recmm.missing.imputers.Zero"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ConfigError(f"missing.seed is {self.seed!r}; expected a whole number such as 0.")
+    seed: int = hp(
+        0,
+        "of the masks alone; the run's seed never changes them, so all methods and all run seeds see the same masks; "
+        "without effect where nothing is drawn at random",
+    )
+    paper_imputer: str = hp(
+        "recmm.missing.imputers.Zero", "class that imputer=paper resolves to; I3-MRec imputes zero vectors"
+    )
 
     @abstractmethod
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
@@ -65,7 +63,7 @@ class MissingSetting(ABC):
             sees_test_items=self.sees_test_items(),
             provenance={
                 "setting": type(self).__name__,
-                **asdict(self),
+                **self.model_dump(mode="json"),
                 "dataset": dataset.name,
                 "split": dataset.split.name,
             },
@@ -76,18 +74,16 @@ class MissingSetting(ABC):
         return stream(self.seed, 0, f"missing/{purpose}")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Natural(MissingSetting):
-    """Only what the data itself lacks is missing, in every phase."""
+    """Only what the data itself lacks is missing, in training, validation and test alike; nothing more is hidden."""
 
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
         observed = dataset.features.observed
         return _same_in_all_phases(PhaseDraw(np.zeros_like(observed), np.ones(len(observed), dtype=np.bool_)))
 
 
-@dataclass(frozen=True, kw_only=True)
 class Full(Natural):
-    """Nothing is hidden; warns when the data itself lacks entries, because they stay missing."""
+    """Nothing is hidden in any phase; entries that the data itself lacks stay missing, and the run warns of them."""
 
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
         lacking = int((~dataset.features.observed).sum())
@@ -102,25 +98,29 @@ class Full(Natural):
         return super().draws(dataset)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Rate(MissingSetting):
-    """CI2MG (MM 2023, section 4.2): a share of the features is missing, the same ones in all phases.
+    """CI2MG (MM 2023, section 4.2): a share of the features is missing at random, the same entries in all phases.
 
-    Attributes:
-        rate: share in [0, 1].
-        unit: "entry": of each modality on its own, exactly that share of the entries that the data has, with no
-            protection (an item may lose everything); "item": exactly that share of the items that have something, each
-            of which loses a subset of what it has, uniform over all non-empty subsets.
+    Validation and test restore nothing.
     """
 
-    rate: float = 0.9
-    unit: Literal["entry", "item"] = "entry"
-    paper_imputer: str = "recmm.missing.imputers.Mean"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_share("rate", self.rate)
-        _check_choice("unit", self.unit, ("entry", "item"))
+    rate: float = hp(
+        0.9,
+        "share of what the data has that is hidden, in the unit below; paper 0.9 (Table 2), 0.5 to 0.8 (Fig. 3)",
+        ge=0,
+        le=1,
+    )
+    unit: Literal["entry", "item"] = hp(
+        "entry",
+        "what the rate counts; the paper names no unit, entry is our reading; entry: of each modality independently, "
+        "exactly this share of the entries that the data has; an item may lose everything (at 0.9, 81 % of the items "
+        "with two modalities) | item: exactly this share of the items that have a modality; each loses a subset of its "
+        "modalities, drawn uniformly from all non-empty subsets",
+    )
+    paper_imputer: str = hp(
+        "recmm.missing.imputers.Mean",
+        "class that imputer=paper resolves to; CI2MG imputes the mean of the modality's visible entries",
+    )
 
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
         observed = dataset.features.observed
@@ -136,60 +136,55 @@ class Rate(MissingSetting):
         return _same_in_all_phases(PhaseDraw(drawn, everywhere, dict.fromkeys(dataset.modalities, self.rate)))
 
 
-@dataclass(frozen=True, kw_only=True)
 class Popularity(MissingSetting):
-    """Missing not at random: unpopular items lose more, in all phases the same entries.
+    """Missing not at random: items with fewer training interactions lose more, the same entries in all phases.
 
-    Of each modality on its own exactly the share ``rate`` of the entries that the data has is hidden, drawn one after
-    the other without replacement; at every step an item is drawn with a probability in proportion to its weight
-    (1 + training interactions) ** -strength. It is drawn as a race, which is the same: arrival times are exponential
-    with the weight as intensity, and the first to arrive are hidden, so the choice is nested in ``rate``.
-
-    Attributes:
-        rate: mean share over all items, in [0, 1].
-        strength: 0: at random; 1: an item without training interactions is 10 times as likely to be next as one with 9.
+    Of each modality independently, entries are drawn one after the other without replacement. An item is next with a
+    probability in proportion to its weight (1 + training interactions) ** -strength. Validation and test restore
+    nothing. No paper uses it.
     """
 
-    rate: float = 0.5
-    strength: float = 1.0
-    paper_imputer: str = "recmm.missing.imputers.Mean"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_share("rate", self.rate)
-        if isinstance(self.strength, bool) or not 0 <= self.strength < math.inf:
-            raise ConfigError(f"missing.strength is {self.strength!r}; expected a finite number of at least 0.")
+    rate: float = hp(
+        0.5,
+        "share of the entries that the data has, of each modality independently, that is hidden",
+        ge=0,
+        le=1,
+    )
+    strength: float = hp(
+        1.0,
+        "how strongly popularity protects; 0: at random; 1: an item without training interactions is 10 times as "
+        "likely to be next as an item with 9",
+        ge=0,
+    )
+    paper_imputer: str = hp(
+        "recmm.missing.imputers.Mean", "class that imputer=paper resolves to; as in missing=rate, for comparison"
+    )
 
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
         observed = dataset.features.observed
+        # An equivalent draw: arrival times are exponential with the weight as rate, and the first to arrive are hidden.
+        # The order of arrival does not depend on the missing rate, so the draws of two rates are nested.
         slowness = self.strength * np.log1p(dataset.train.item_counts())
         drawn = np.zeros_like(observed)
         for column, modality in enumerate(dataset.modalities):
             arrival = self.random(f"popularity/{modality}").exponential(size=len(observed))
-            # in logarithms: a power of a large count would overflow
+            # in logarithms, since a power of a large count would overflow
             drawn[:, column] = first_by_priority(np.log(arrival) + slowness, observed[:, column], self.rate)
         requested = dict.fromkeys(dataset.modalities, self.rate)
         return _same_in_all_phases(PhaseDraw(drawn, np.ones(len(observed), dtype=np.bool_), requested))
 
 
-@dataclass(frozen=True, kw_only=True)
 class Modality(MissingSetting):
-    """I3-MRec (MM 2025, Fig. 3): the named modalities vanish, of every item.
+    """I3-MRec (MM 2025, Fig. 3): every item loses the named modalities."""
 
-    Attributes:
-        modalities: names of what vanishes; at least one.
-        phases: "train": in training only; "test": in validation and test; "both": everywhere.
-    """
-
-    modalities: Sequence[str]
-    phases: Literal["train", "test", "both"] = "both"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.modalities, str) or not self.modalities:
-            raise ConfigError(f"missing.modalities is {self.modalities!r}; expected a list of names such as [visual].")
-        object.__setattr__(self, "modalities", list(self.modalities))
-        _check_choice("phases", self.phases, ("train", "test", "both"))
+    modalities: Annotated[Sequence[str], Field(min_length=1)] = hp(
+        ["visual"], "names of the modalities to hide, at least one"
+    )
+    phases: Literal["train", "test", "both"] = hp(
+        "both",
+        "where they are hidden; train: in training only | test: in validation and test only | both: in training, "
+        "validation and test",
+    )
 
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
         observed = dataset.features.observed
@@ -207,42 +202,55 @@ class Modality(MissingSetting):
         return {"train": kept if self.phases == "test" else gone, "val": evaluation, "test": evaluation}
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrainTest(MissingSetting):
     """FTMT and MTMT of I3-MRec (MM 2025, section 5.1.2): shares of the items lose modalities, in training and in test.
 
-    Each phase's draw, independent of the other's, takes exactly its share of the items in ``scope`` that have at least
-    one modality. A drawn item loses one random subset of the modalities that it has, by ``pattern``.
-
-    Attributes:
-        train_rate, test_rate: shares in [0, 1] of the items in scope; FTMT is a train_rate of 0.
-        scope: the items to draw from: "catalogue", "train_items" or "test_items" (those that occur in interactions of
-            that split) for both draws; "phase_items": train_items for training's draw and test_items for test's.
-        pattern: "one_or_two": uniform over the one- and two-element subsets; "exactly_one": over the single modalities.
-        one_pattern_per_item: an item that several draws take loses the same modalities in all of them.
-        eval_bank: "test_only": what training hid is back in validation and test, unless drawn there too; "union": what
-            training hid stays hidden in validation and test.
-        validation: the mask of validation: "test": that of test; "independent": a draw of its own with test's rate and
-            scope (and eval_bank); "train": that of training.
+    Each of the two draws takes exactly its share of the items in ``scope`` that have at least one modality. The draws
+    of training and of test are independent. A drawn item loses one random subset of the modalities that it has. The
+    defaults are FTMT as we read it: training sees everything, and test draws from all items, since every item of the
+    catalogue is a candidate at test.
     """
 
-    train_rate: float = 0.0
-    test_rate: float = 0.5
-    scope: Scope = "catalogue"
-    pattern: Pattern = "one_or_two"
-    one_pattern_per_item: bool = False
-    eval_bank: Literal["test_only", "union"] = "test_only"
-    validation: Literal["test", "independent", "train"] = "test"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_share("train_rate", self.train_rate)
-        _check_share("test_rate", self.test_rate)
-        _check_choice("scope", self.scope, get_args(Scope))
-        _check_choice("pattern", self.pattern, get_args(Pattern))
-        _check_choice("one_pattern_per_item", self.one_pattern_per_item, (False, True))
-        _check_choice("eval_bank", self.eval_bank, ("test_only", "union"))
-        _check_choice("validation", self.validation, ("test", "independent", "train"))
+    train_rate: float = hp(
+        0.0,
+        "share of the items in scope that lose modalities in training; paper 0 (FTMT), 0.3 (MTMT), 0.1 to 0.9 (Fig. 4)",
+        ge=0,
+        le=1,
+    )
+    test_rate: float = hp(
+        0.5,
+        "share of the items in scope that lose modalities in test; paper 0.5, 0.1 to 0.9 (Fig. 4)",
+        ge=0,
+        le=1,
+    )
+    scope: Literal["catalogue", "train_items", "test_items", "phase_items"] = hp(
+        "catalogue",
+        "items that the rates count and draw from; catalogue: all items | train_items: those in training interactions, "
+        "for both draws | test_items: those in test interactions, for both draws | phase_items: train_items in "
+        "training, test_items in test. The masks of test_items and phase_items reveal which items are in the test set; "
+        "the run's record says so",
+    )
+    pattern: Literal["one_or_two", "exactly_one"] = hp(
+        "one_or_two",
+        "what a drawn item loses, out of the modalities that it has; one_or_two: one or two of them, all such subsets "
+        "equally likely, so an item with one or two may lose everything; paper | exactly_one: one of them; released "
+        "code",
+    )
+    one_pattern_per_item: bool = hp(
+        False,
+        "whether an item that both draws take loses the same modalities in both; false: independent patterns; paper, "
+        '"mismatches between training and test missing modalities" | true: the same; released code',
+    )
+    eval_bank: Literal["test_only", "union"] = hp(
+        "test_only",
+        "what validation and test hide; test_only: their own draw, so entries hidden in training alone are visible "
+        'again; paper, "the test phase follows the same setup as FTMT" | union: the entries hidden in training too',
+    )
+    validation: Literal["test", "independent", "train"] = hp(
+        "test",
+        "mask of validation, under which models are selected; test: that of test, the catalogue as a deployed model "
+        "sees it | independent: a draw of its own, with test_rate, scope and eval_bank | train: that of training",
+    )
 
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
         train = self._draw(dataset, "train", self.train_rate, self._scope_of("train"))
@@ -287,13 +295,3 @@ def _items_in(dataset: MultimodalDataset, scope: str) -> np.ndarray:
 
 def _same_in_all_phases(draw: PhaseDraw) -> dict[Phase, PhaseDraw]:
     return dict.fromkeys(PHASES, draw)
-
-
-def _check_share(key: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ConfigError(f"missing.{key} is {value!r}; expected a share between 0 and 1, for example 0.5.")
-
-
-def _check_choice(key: str, value: Any, choices: Sequence[Any]) -> None:
-    if value not in choices:
-        raise ConfigError(f"missing.{key} is {value!r}; expected one of {', '.join(map(str, choices))}.")

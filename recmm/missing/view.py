@@ -8,10 +8,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ModalityView:
-    """Features after imputation, with the mask of what is really there.
+    """Features after imputation, with the mask of the entries that are visible.
 
     Attributes:
-        features: modality -> float32 [n_items, D_m]; entries hidden by ``mask`` hold what the imputer put there.
+        features: modality -> float32 [n_items, D_m]; entries hidden by ``mask`` are imputed.
         mask: bool [n_items, M], True where the entry is visible; columns in the order of ``features``.
         digest: identifies features, mask and imputer; equal digests mean bit-identical views.
     """

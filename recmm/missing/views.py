@@ -1,4 +1,4 @@
-"""From masks and an imputer to the views that methods see: the one imputation path of every method."""
+"""From masks and an imputer to the views that methods see; every method's features are imputed here."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from recmm.missing.view import ModalityView
 
 
 def hide(features: dict[str, np.ndarray], mask: np.ndarray) -> Features:
-    """A float32 copy of the features in which hidden rows are zero; values of hidden rows go nowhere.
+    """A float32 copy of the features in which hidden rows are zero; their values are not read.
 
     Args:
-        features: modality -> float16 or float32 [n_items, D_m], possibly memory-mapped; hidden rows may hold anything.
+        features: modality -> float16 or float32 [n_items, D_m], possibly memory-mapped; hidden rows hold any value.
         mask: bool [n_items, M], True where visible, columns in the order of ``features``.
     """
     hidden: Features = {}

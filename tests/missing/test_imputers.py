@@ -1,4 +1,4 @@
-"""Fills that look at no other item, by hand, and what holds for every imputer."""
+"""Imputation without other items, by hand, and what holds for every imputer."""
 
 import logging
 from typing import Any
@@ -48,7 +48,8 @@ every_imputer = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
 
 
 def test_every_public_imputer_is_tested_here() -> None:
-    public = {getattr(imputers, name) for name in imputers.__all__} - {Features, Imputer, imputers.Borrower}
+    public = {getattr(imputers, name) for name in imputers.__all__}
+    public -= {Features, Imputer, imputers.ImputerSettings, imputers.Borrower}
     assert {type(make()) for make in EVERY.values()} == public
 
 
@@ -141,8 +142,15 @@ def test_modalities_have_noise_of_their_own(make_dataset: Any) -> None:
 
 
 def test_another_distribution_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"imputer\.distribution is 'gauss'; expected uniform or normal"):
-        Random(distribution="gauss")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"imputer\.distribution must be one of uniform, normal; got 'gauss'"):
+        Random(distribution="gauss")
+
+
+@every_imputer
+def test_an_unknown_keyword_is_refused_in_the_imputers_name(make: Any) -> None:
+    kind = type(make())
+    with pytest.raises(ConfigError, match=rf"imputer\.width: {kind.__name__} takes no keyword 'width'"):
+        kind(width=3)
 
 
 @st.composite

@@ -33,9 +33,9 @@ def test_neigh_mean_by_hand(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         filled = fill(NeighMean())["v"]
     assert np.allclose(filled[[0, 3]], [[6, 4], [8, 0]])
-    assert np.allclose(filled[4], MEAN)  # nothing to borrow from
+    assert np.allclose(filled[4], MEAN)  # no neighbour
     assert [record.getMessage() for record in caplog.records] == [
-        "NeighMean: 1 hidden rows of v have nothing to borrow from: mean."
+        "NeighMean: 1 hidden rows of v have no row to be imputed from: mean."
     ]
     caplog.clear()
     with caplog.at_level(logging.INFO):
@@ -103,7 +103,7 @@ def dense_adjacency(incidence: np.ndarray, k: int, weights: str, exclude_self: b
 
 
 def dense_operator(kind: type[Imputer], adjacency: np.ndarray, k: int, axis: int, kept: np.ndarray) -> np.ndarray:
-    """methods.md section 8 word by word; ``kept`` says which of entries that are equal but for rounding to keep."""
+    """S as the imputers' docstrings define it; ``kept`` says which of several nearly equal entries to keep."""
     n_items = len(adjacency)
     if kind is FeatProp:
         a = adjacency * (1 - np.eye(n_items))
@@ -177,5 +177,5 @@ def test_a_phase_borrows_from_its_own_rows_and_falls_back_on_trainings_mean() ->
     ],
 )
 def test_values_out_of_range_are_refused(kind: Any, keywords: dict[str, Any], key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"imputer\.{key} is .*; expected"):
+    with pytest.raises(ConfigError, match=rf"imputer\.{key} must be .*; got"):
         kind(**keywords)

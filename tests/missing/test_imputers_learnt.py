@@ -156,5 +156,10 @@ def test_without_a_pair_to_learn_from_the_autoencoder_takes_the_mean() -> None:
     ],
 )
 def test_values_out_of_range_are_refused(kind: Any, keywords: dict[str, Any], key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"imputer\.{key} is .*; expected"):
+    with pytest.raises(ConfigError, match=rf"imputer\.{key} must be .*; got"):
         kind(**keywords)
+
+
+def test_a_single_width_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"imputer\.hidden: 64 is not valid, expected Sequence\[int\] "):
+        Autoencoder(hidden=64)

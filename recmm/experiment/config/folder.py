@@ -1,5 +1,6 @@
-"""The folder of the configuration files."""
+"""The folder of the configuration files, and the names of the files in it."""
 
+import re
 from pathlib import Path
 
 import recmm
@@ -15,3 +16,8 @@ def config_folder() -> Path:
         if (folder / f"{CONFIG_NAME}.yaml").is_file():
             return folder
     raise ConfigError(f"There is no conf/{CONFIG_NAME}.yaml in {package} or beside it; install recmm again.")
+
+
+def choice_of(component: type) -> str:
+    """The name of an imputer or missing setting in ``conf/`` and in records: feat_prop for ``FeatProp``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", component.__name__).lower()

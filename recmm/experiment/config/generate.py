@@ -1,63 +1,92 @@
 """The YAML files of ``conf/`` that are generated from ``Settings``: `make configs` writes them.
 
-Each hyper-parameter becomes one key with its default and, as a comment, its range and meaning. Variants of a method are
-written by hand and hold only the keys in which they differ.
+Each hyper-parameter becomes one key with its default and, as a comment, its range and meaning. Variants of a component
+are written by hand and hold only the keys in which they differ.
 """
 
 import inspect
 import sys
 import textwrap
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
+import recmm.missing.imputers
+import recmm.missing.settings
 import recmm.models
-from recmm.experiment.config.folder import config_folder
+from recmm.experiment.config.folder import choice_of, config_folder
+from recmm.missing.imputers import Imputer
+from recmm.missing.settings import MissingSetting, TrainTest
 from recmm.models.base import Recommender
-from recmm.settings import ComponentSettings, bounds_of, nested_settings
+from recmm.settings import ComponentSettings, bounds_of, nested_settings, settings_of
 
 WIDTH = 132
 COMMENT_COLUMN = 24
+_PUBLIC = (recmm.models, recmm.missing.imputers)
+"""Packages whose classes go by the package's name in a ``_target_``."""
 
 
 def generated() -> dict[str, str]:
     """Path below ``conf/`` -> text, of every generated file."""
-    methods = [value for value in vars(recmm.models).values() if inspect.isclass(value) and _is_method(value)]
-    per_module = Counter(method.__module__ for method in methods)
     files = {}
+    methods = [method for method in _classes(recmm.models, Recommender) if "Settings" in vars(method)]
+    per_module = Counter(method.__module__ for method in methods)
     for method in methods:
         stem = method.__module__.rpartition(".")[2]
         name = stem if per_module[method.__module__] == 1 else method.__name__.lower()
-        files[f"model/{name}.yaml"] = method_yaml(method)
+        files[f"model/{name}.yaml"] = component_yaml(method, _about_method(method))
+    for imputer in _classes(recmm.missing.imputers, Imputer):
+        files[f"imputer/{choice_of(imputer)}.yaml"] = component_yaml(imputer, _about(imputer))
+    for setting in _classes(recmm.missing.settings, MissingSetting):
+        name = "ftmt" if setting is TrainTest else choice_of(setting)  # the defaults of TrainTest are FTMT
+        files[f"missing/{name}.yaml"] = component_yaml(setting, _about(setting))
     return files
 
 
-def method_yaml(method: type[Recommender]) -> str:
-    """The configuration of one method: its target, and every hyper-parameter with default and comment."""
-    module = inspect.getmodule(method)
-    source = (getattr(module, "__doc__", None) or "").strip().splitlines()[0]
+def component_yaml(component: type, about: str) -> str:
+    """The configuration of one component: its target, and every hyper-parameter with default and comment.
+
+    Args:
+        component: a class whose keywords are a ``Settings`` class, or such a class itself.
+        about: what the component is; the comment above the keys.
+    """
+    settings = settings_of(component)
+    if settings is None:
+        raise TypeError(f"{component.__name__} has no Settings that its constructor takes as **values.")
+    path = component.__module__.replace(".", "/")
+    header = [*_comment(about), f"# Generated from {path}.py by `make configs`: change the values there."]
+    return "\n".join([*header, f"_target_: {_public_path(component)}", *_keys(settings(), 0)]) + "\n"
+
+
+def _classes(module: Any, base: type) -> Iterator[type[Any]]:
+    """The concrete subclasses of ``base`` in a module's namespace."""
+    for value in vars(module).values():
+        if inspect.isclass(value) and issubclass(value, base) and value is not base and not inspect.isabstract(value):
+            yield value
+
+
+def _about_method(method: type[Recommender]) -> str:
+    """The first line of the method's module, whether it uses modalities, and the docstring of its ``Settings``."""
+    source = (getattr(inspect.getmodule(method), "__doc__", None) or "").strip().splitlines()[0]
     parts = [source if source.endswith(".") else source + "."]
     if not method.uses_modalities:
         parts.append("Looks at no modality: the same numbers under every missing setting.")
     own = method.Settings.__doc__ if "__doc__" in vars(method.Settings) else None
-    if own:
-        parts.append(" ".join(inspect.cleandoc(own).split()))
-    path = method.__module__.replace(".", "/")
-    header = [*_comment(" ".join(parts)), f"# Generated from {path}.py by `make configs`: change the values there."]
-    target = f"_target_: {recmm.models.__name__}.{method.__name__}"
-    return "\n".join([*header, target, *_keys(method.Settings(), 0)]) + "\n"
+    return " ".join([*parts, *inspect.cleandoc(own or "").split()])
 
 
-def _is_method(value: type) -> bool:
-    return issubclass(value, Recommender) and value is not Recommender and "Settings" in vars(value)
+def _about(component: type) -> str:
+    """The docstring of a class as one paragraph."""
+    return " ".join(inspect.cleandoc(component.__doc__ or "").replace("``", "").split())
 
 
 def _keys(settings: ComponentSettings, depth: int) -> list[str]:
     """The lines of one group of settings; nested groups come last, each with the class that it is built from."""
     fields = type(settings).model_fields
-    plain = [name for name in fields if nested_settings(fields[name]) is None]
+    plain = [name for name in _own_first(type(settings)) if nested_settings(fields[name]) is None]
     lines: list[str] = []
     for name in plain:
         lines += _key(name, getattr(settings, name), fields[name], depth)
@@ -69,6 +98,12 @@ def _keys(settings: ComponentSettings, depth: int) -> list[str]:
             *_keys(group, depth + 1),
         ]
     return lines
+
+
+def _own_first(settings: type[ComponentSettings]) -> list[str]:
+    """Names of the fields: those that the class declares itself, then those of its bases."""
+    declared = (name for kind in settings.__mro__ for name in inspect.get_annotations(kind))
+    return [name for name in dict.fromkeys(declared) if name in settings.model_fields]
 
 
 def _key(name: str, default: Any, field: FieldInfo, depth: int) -> list[str]:
@@ -117,9 +152,10 @@ def _scalar(value: Any) -> str:
 
 
 def _public_path(kind: type) -> str:
-    """``recmm.models.Training`` for a class that the package of methods exports, its full path otherwise."""
-    if getattr(recmm.models, kind.__name__, None) is kind:
-        return f"{recmm.models.__name__}.{kind.__name__}"
+    """``recmm.models.Training`` for a class that one of the public packages exports, its full path otherwise."""
+    for package in _PUBLIC:
+        if getattr(package, kind.__name__, None) is kind:
+            return f"{package.__name__}.{kind.__name__}"
     return f"{kind.__module__}.{kind.__qualname__}"
 
 

@@ -1,7 +1,7 @@
-"""Imputers: how holes are filled. Fitted once on what training sees, then applied to every phase."""
+"""Imputers: how missing entries are filled in. Fitted once on what training sees, then applied to every phase."""
 
 from recmm.missing.imputers.autoencoder import Autoencoder
-from recmm.missing.imputers.base import Borrower, Features, Imputer
+from recmm.missing.imputers.base import Borrower, Features, Imputer, ImputerSettings
 from recmm.missing.imputers.constant import Mean, Random, Zero
 from recmm.missing.imputers.graph import FeatProp, Heat, NeighMean, Ppr
 from recmm.missing.imputers.nearest import Knn
@@ -13,6 +13,7 @@ __all__ = [
     "Features",
     "Heat",
     "Imputer",
+    "ImputerSettings",
     "Knn",
     "Mean",
     "NeighMean",

@@ -1,60 +1,53 @@
-"""One modality predicted from another by small networks."""
+"""Imputation by small networks that predict one modality from another."""
 
 import logging
 from collections.abc import Sequence
 from copy import deepcopy
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from recmm.data.dataset import Interactions
-from recmm.missing.imputers.base import Borrower, Features, require, training_stds
+from recmm.missing.imputers.base import Borrower, Features, ImputerSettings, training_stds
 from recmm.seeding import derive
+from recmm.settings import hp
 
 log = logging.getLogger(__name__)
 
-HELD_OUT = 0.1  # share of a network's training items that decide when it stops
+HELD_OUT = 0.1  # share of a network's items held out of its training for early stopping
 
 
 class Autoencoder(Borrower):
     """A hidden row is predicted from the item's visible modalities (AE of Malitesta et al., TKDE 2025).
 
-    One MLP with LeakyReLU for each ordered pair of modalities, trained with the squared error on the items that show
-    both in training; several visible sources are averaged. Columns are standardised with training's statistics, so the
-    output is linear where the authors' is a sigmoid. It runs on the CPU and touches no global random state.
+    There is one MLP with LeakyReLU for each ordered pair of modalities, trained on the items that show both in
+    training. Predictions from several visible modalities are averaged. The loss is the squared error.
 
-    Args:
-        hidden: widths of the hidden layers; the authors: 1024, 512, 512 from image to text and 1024 back.
-        epochs: at most that many passes.
-        patience: epochs without a smaller error on a tenth of the items, held out of training, before it stops; the
-            epoch of the smallest one counts.
-        lr: Adam's step size.
-        batch_size: items.
-        seed: of initial weights, held-out items and batches.
-
-    Raises:
-        ConfigError: a value out of range.
+    Columns are standardised with the statistics of training, so the output is linear; the authors' is a sigmoid. It
+    runs on the CPU and leaves torch's global random state as it is.
     """
 
-    def __init__(
-        self,
-        *,
-        hidden: Sequence[int] = (512,),
-        epochs: int = 30,
-        patience: int = 5,
-        lr: float = 1e-3,
-        batch_size: int = 256,
-        seed: int = 0,
-    ) -> None:
-        require(all(width >= 1 for width in hidden), "hidden", hidden, "widths of at least 1 such as [512]")
-        for key, value in (("epochs", epochs), ("patience", patience), ("batch_size", batch_size)):
-            require(value >= 1, key, value, "at least 1")
-        require(lr > 0, "lr", lr, "a positive number such as 1e-3")
-        self.hidden, self.epochs, self.patience = tuple(hidden), epochs, patience
-        self.lr, self.batch_size, self.seed = lr, batch_size, seed
+    class Settings(ImputerSettings):
+        hidden: Sequence[Annotated[int, Field(ge=1)]] = hp(
+            [512], "widths >= 1 of the hidden layers; paper [1024, 512, 512] from image to text, [1024] back"
+        )
+        epochs: int = hp(30, "at most that many passes over the items", ge=1)
+        patience: int = hp(
+            5,
+            "epochs without a smaller error on the held-out tenth of the items, after which training stops; the epoch "
+            "with the smallest error counts",
+            ge=1,
+        )
+        lr: float = hp(1e-3, "learning rate of Adam", gt=0)
+        batch_size: int = hp(256, "items in a batch", ge=1)
+        seed: int = hp(0, "of initial weights, held-out items and batches; the run's seed never changes it")
+
+    settings: Settings
 
     def fit(self, features: Features, mask: np.ndarray, train: Interactions) -> None:
         super().fit(features, mask, train)
@@ -66,7 +59,7 @@ class Autoencoder(Borrower):
                 both = np.flatnonzero(mask[:, s] & mask[:, m])
                 if s != m and len(both) >= 2:
                     x, y = (self._standardised(name, features[name][both]) for name in (source, target))
-                    with torch.inference_mode(False), torch.enable_grad():  # wherever the fit is called from
+                    with torch.inference_mode(False), torch.enable_grad():  # fit may be called inside inference mode
                         self.networks[source, target] = self._train(x, y, f"{source} to {target}")
 
     def borrow(self, features: Features, mask: np.ndarray, modality: str) -> tuple[np.ndarray, np.ndarray]:
@@ -89,22 +82,22 @@ class Autoencoder(Borrower):
 
     def _train(self, x: Tensor, y: Tensor, name: str) -> nn.Sequential:
         """The network as it was when its held-out error was smallest; x [n, D_source], y [n, D_target]."""
-        random = torch.Generator().manual_seed(derive(self.seed, 0, f"imputer/{name}"))
-        network = _mlp([x.shape[1], *self.hidden, y.shape[1]], random)
-        optimiser = torch.optim.Adam(network.parameters(), lr=self.lr)
+        random = torch.Generator().manual_seed(derive(self.settings.seed, 0, f"imputer/{name}"))
+        network = _mlp([x.shape[1], *self.settings.hidden, y.shape[1]], random)
+        optimiser = torch.optim.Adam(network.parameters(), lr=self.settings.lr)
         order = torch.randperm(len(x), generator=random)
         n_held_out = max(round(HELD_OUT * len(x)), 1)
         held_out, items = order[:n_held_out], order[n_held_out:]
         least, best, best_epoch = _error(network, x[held_out], y[held_out]), deepcopy(network.state_dict()), 0
-        for epoch in range(1, self.epochs + 1):
-            for batch in items[torch.randperm(len(items), generator=random)].split(self.batch_size):
+        for epoch in range(1, self.settings.epochs + 1):
+            for batch in items[torch.randperm(len(items), generator=random)].split(self.settings.batch_size):
                 optimiser.zero_grad()
                 F.mse_loss(network(x[batch]), y[batch]).backward()
                 optimiser.step()
             error = _error(network, x[held_out], y[held_out])
             if error < least:
                 least, best, best_epoch = error, deepcopy(network.state_dict()), epoch
-            elif epoch - best_epoch >= self.patience:
+            elif epoch - best_epoch >= self.settings.patience:
                 break
         network.load_state_dict(best)
         log.info("%s: %d items, %.3f of the variance left after epoch %d.", name, len(x), least, best_epoch)

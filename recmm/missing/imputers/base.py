@@ -1,13 +1,13 @@
-"""What all imputers share: their interface, training's statistics, and the mean where nothing can be borrowed."""
+"""What all imputers share: settings, interface, statistics of the training phase, and the mean as the fallback."""
 
 import logging
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from recmm.data.dataset import Interactions
-from recmm.errors import ConfigError
+from recmm.settings import ComponentSettings
 
 log = logging.getLogger(__name__)
 
@@ -16,13 +16,34 @@ Features = dict[str, np.ndarray]
 CHUNK = 4096  # rows held in double precision at a time
 
 
-class Imputer(ABC):
-    """Fills hidden rows.
+class ImputerSettings(ComponentSettings):
+    """Hyper-parameters of an imputer; an imputer nests its own as ``class Settings(ImputerSettings)``."""
 
-    ``features`` are modality -> float32 [n_items, D_m], a phase's own copy; ``mask`` is bool [n_items, M], True where
-    visible, columns in the features' order. Every scaling or statistic is learnt in ``fit``, which gets training's
-    features and mask only; ``transform`` may look up rows that its own phase shows. Neither reads a hidden row.
+    key: ClassVar[str] = "imputer"
+
+
+class Imputer(ABC):
+    """Fills in the hidden rows of the features.
+
+    ``features`` are modality -> float32 [n_items, D_m], a phase's own copy. ``mask`` is bool [n_items, M], True where
+    visible, with columns in the order of the features. ``fit`` learns every scale and statistic, from the features and
+    the mask of training alone. ``transform`` may look up rows that are visible in its own phase. Neither reads a hidden
+    row.
+
+    Args:
+        values: hyper-parameters that differ from the defaults of ``Settings``.
+
+    Raises:
+        ConfigError: an unknown hyper-parameter, a value of the wrong type or out of range.
     """
+
+    class Settings(ImputerSettings):
+        """Hyper-parameters, each with default, meaning and bounds."""
+
+    settings: ImputerSettings
+
+    def __init__(self, **values: Any) -> None:
+        self.settings = self.Settings(**values)
 
     @abstractmethod
     def fit(self, features: Features, mask: np.ndarray, train: Interactions) -> None:
@@ -34,7 +55,7 @@ class Imputer(ABC):
 
 
 class Borrower(Imputer):
-    """An imputer that fills a hidden row from other rows, and with training's mean where there are none to take."""
+    """An imputer that fills a hidden row from other rows, and with the mean of training where there are none."""
 
     means: Features  # modality -> float32 [D_m]
 
@@ -43,10 +64,10 @@ class Borrower(Imputer):
 
     @abstractmethod
     def borrow(self, features: Features, mask: np.ndarray, modality: str) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of the items, int64 [n], whose hidden row of ``modality`` can be made, and the rows, [n, D_m]."""
+        """Ids of the items whose hidden row of ``modality`` can be imputed, int64 [n], and these rows, [n, D_m]."""
 
     def transform(self, features: Features, mask: np.ndarray) -> Features:
-        # all is borrowed before anything is filled, so that no fill is taken for a feature
+        # all rows are computed before any is written, so that no imputed row is read as a feature
         incomplete = [modality for column, modality in enumerate(features) if not mask[:, column].all()]
         borrowed = {modality: self.borrow(features, mask, modality) for modality in incomplete}
         for column, (modality, values) in enumerate(features.items()):
@@ -57,12 +78,12 @@ class Borrower(Imputer):
                 values[items] = rows
                 lone, name = int(hidden.sum()) - len(items), type(self).__name__
                 if lone:
-                    log.info("%s: %d hidden rows of %s have nothing to borrow from: mean.", name, lone, modality)
+                    log.info("%s: %d hidden rows of %s have no row to be imputed from: mean.", name, lone, modality)
         return features
 
 
 def training_means(features: Features, mask: np.ndarray) -> Features:
-    """Modality -> float32 [D_m], over the visible rows; zeros and a warning where there are none."""
+    """Mean of the visible rows, modality -> float32 [D_m]; zeros and a warning where there are none."""
     means: Features = {}
     for column, (modality, values) in enumerate(features.items()):
         visible = mask[:, column]
@@ -74,7 +95,7 @@ def training_means(features: Features, mask: np.ndarray) -> Features:
 
 
 def training_stds(features: Features, mask: np.ndarray, means: Features) -> Features:
-    """Modality -> float32 [D_m], over the visible rows; zeros where there are none."""
+    """Standard deviation of the visible rows, modality -> float32 [D_m]; zeros where there are none."""
     stds: Features = {}
     for column, (modality, values) in enumerate(features.items()):
         visible, centre = mask[:, column], means[modality].astype(np.float64)
@@ -83,9 +104,3 @@ def training_stds(features: Features, mask: np.ndarray, means: Features) -> Feat
             total += np.square(values[items] - centre).sum(axis=0)
         stds[modality] = np.sqrt(total / max(int(visible.sum()), 1)).astype(np.float32)
     return stds
-
-
-def require(fine: bool, key: str, value: Any, expected: str) -> None:
-    """Raise ConfigError with a sentence about ``imputer.<key>`` unless its value is ``fine``."""
-    if not fine:
-        raise ConfigError(f"imputer.{key} is {value!r}; expected {expected}.")

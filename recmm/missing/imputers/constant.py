@@ -1,23 +1,25 @@
-"""Fills that look at no other item: zero, the mean, noise."""
+"""Imputation without other items: zeros, the mean of the modality, noise."""
 
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from recmm.data.dataset import Interactions
-from recmm.missing.imputers.base import Features, Imputer, require, training_means, training_stds
+from recmm.missing.imputers.base import Features, Imputer, ImputerSettings, training_means, training_stds
 from recmm.seeding import stream
+from recmm.settings import hp
 
-Distribution = Literal["uniform", "normal"]
-
-CHUNK = 4096  # rows of noise drawn at a time; part of what is drawn
+CHUNK = 4096  # rows of noise drawn at a time; another value draws other noise
 
 
 class Zero(Imputer):
-    """Hidden rows are zero vectors (I3-MRec, section 5.1.2)."""
+    """Hidden rows are zero vectors (I3-MRec, MM 2025, section 5.1.2)."""
+
+    class Settings(ImputerSettings):
+        pass
 
     def fit(self, features: Features, mask: np.ndarray, train: Interactions) -> None:
-        """Nothing to learn."""
+        """Learns nothing."""
 
     def transform(self, features: Features, mask: np.ndarray) -> Features:
         for column, values in enumerate(features.values()):
@@ -26,9 +28,13 @@ class Zero(Imputer):
 
 
 class Mean(Imputer):
-    """Hidden rows are the mean of the modality's entries that are visible in training (CI2MG, section 3.1)."""
+    """Hidden rows are the mean of the modality's rows that are visible in training (CI2MG, MM 2023, section 3.1)."""
 
-    def __init__(self) -> None:
+    class Settings(ImputerSettings):
+        pass
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
         self.means: Features = {}
 
     def fit(self, features: Features, mask: np.ndarray, train: Interactions) -> None:
@@ -41,35 +47,38 @@ class Mean(Imputer):
 
 
 class Random(Imputer):
-    """Hidden rows are noise (Malitesta et al., TKDE 2025): each item has one draw, whatever else is hidden.
+    """Hidden rows are noise, drawn once per item and modality (Malitesta et al., TKDE 2025).
 
-    Args:
-        distribution: "uniform": every value from U[0, 1), so in the paper; "normal": every column from the normal
-            distribution with its mean and standard deviation over the rows that are visible in training.
-        seed: of the noise alone.
-
-    Raises:
-        ConfigError: another distribution.
+    An item's noise is the same in every phase and at every missing rate.
     """
 
-    def __init__(self, *, distribution: Distribution = "uniform", seed: int = 0) -> None:
-        require(distribution in get_args(Distribution), "distribution", distribution, "uniform or normal")
-        self.distribution, self.seed = distribution, seed
+    class Settings(ImputerSettings):
+        distribution: Literal["uniform", "normal"] = hp(
+            "uniform",
+            "uniform: every value from U[0, 1), the paper | normal: every column from the normal distribution with the "
+            "mean and the standard deviation of its entries visible in training",
+        )
+        seed: int = hp(0, "of the noise alone; the run's seed never changes it")
+
+    settings: Settings
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
         self.means: Features = {}
         self.stds: Features = {}
 
     def fit(self, features: Features, mask: np.ndarray, train: Interactions) -> None:
-        if self.distribution == "normal":
+        if self.settings.distribution == "normal":
             self.means = training_means(features, mask)
             self.stds = training_stds(features, mask, self.means)
 
     def transform(self, features: Features, mask: np.ndarray) -> Features:
         for column, (modality, values) in enumerate(features.items()):
-            random = stream(self.seed, 0, f"imputer/{modality}")
+            random = stream(self.settings.seed, 0, f"imputer/{modality}")
             for start in range(0, len(values), CHUNK):
                 block, hidden = values[start : start + CHUNK], ~mask[start : start + CHUNK, column]
-                # drawn for visible rows too: a row's noise may not depend on how many hidden ones stand before it
-                if self.distribution == "uniform":
+                # visible rows draw too, so that a row's noise does not depend on how many rows before it are hidden
+                if self.settings.distribution == "uniform":
                     noise = random.random(block.shape, dtype=np.float32)
                 else:
                     noise = random.standard_normal(block.shape, dtype=np.float32)

@@ -1,29 +1,27 @@
-"""The mean of the nearest items, judged by the modalities that are there."""
+"""Imputation by the mean of the most similar items."""
 
 import numpy as np
 
-from recmm.missing.imputers.base import Borrower, Features, require
+from recmm.missing.imputers.base import Borrower, Features, ImputerSettings
 from recmm.missing.item_graph import top_k_dense
+from recmm.settings import hp
 
 CHUNK = 4_000_000  # similarities held at a time: 16 MB, a few times over
 
 
 class Knn(Borrower):
-    """A hidden row is the mean of that modality over the k most similar items that show it.
+    """A hidden row is the mean of that modality over the k most similar items in which it is visible.
 
-    The similarity of two items is the mean, over the modalities that both show, of the cosine of their rows less
-    training's mean. Items that share no modality are not compared. Between equal similarities the lower id comes first.
+    The similarity of two items is the mean cosine over the modalities visible in both. Each modality is centred first,
+    by its mean over the entries visible in training. No paper uses it.
 
-    Args:
-        k: neighbours, at least 1.
-
-    Raises:
-        ConfigError: k below 1.
+    Two items without a common visible modality are not compared. Of equally similar items the lower id comes first.
     """
 
-    def __init__(self, *, k: int = 20) -> None:
-        require(k >= 1, "k", k, "at least 1 neighbour")
-        self.k = k
+    class Settings(ImputerSettings):
+        k: int = hp(20, "neighbours", ge=1)
+
+    settings: Settings
 
     def borrow(self, features: Features, mask: np.ndarray, modality: str) -> tuple[np.ndarray, np.ndarray]:
         column = list(features).index(modality)
@@ -43,7 +41,7 @@ class Knn(Borrower):
             similarity = sum(x[items] @ y.T for x, y in zip(directions, of_donors, strict=True))
             shared = there[items] @ there[donors].T
             similarity = np.where(shared > 0, similarity / np.maximum(shared, 1), -np.inf)
-            nearest = top_k_dense(similarity, self.k, above=-np.inf)
+            nearest = top_k_dense(similarity, self.settings.k, above=-np.inf)
             nearest.data[:] = 1
             n_nearest = np.diff(nearest.indptr)
             near = n_nearest > 0
@@ -52,6 +50,6 @@ class Knn(Borrower):
         return np.concatenate(found), np.concatenate(rows)
 
     def _directions(self, modality: str, values: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        """float32 [n_items, D]: unit vectors from training's mean; zero where hidden or equal to the mean."""
+        """float32 [n_items, D]: centred rows of length 1; zero where hidden or equal to the mean of training."""
         centred = np.where(visible[:, None], values - self.means[modality], np.float32(0))
         return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
