@@ -266,7 +266,7 @@ def test_what_is_found_can_be_pasted_and_kept(
     [
         (("callbacks.early_stopping.monitor=test/recall@20",), 2, "models are selected on validation"),
         (("seed=0,1",), 2, "seed has several values"),
-        (("model.ego_l2=interval(0.0,1.0)",), 2, "sampler=grid tries listed values, but model.ego_l2"),
+        (("model.ego_l2=interval(0.0,1.0)",), 2, "sampler=grid needs listed values, but model.ego_l2"),
         (("hydra.sweeper.n_trials=0",), 2, "n_trials=0 is too small"),
         (("hydra.sweeper.sampler=best",), 2, "hydra.sweeper.sampler"),
         (("overwrite=true",), 2, "another sweep.name"),
