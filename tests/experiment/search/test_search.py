@@ -266,7 +266,7 @@ def test_what_is_found_can_be_pasted_and_kept(
     [
         (("callbacks.early_stopping.monitor=test/recall@20",), 2, "models are selected on validation"),
         (("seed=0,1",), 2, "seed has several values"),
-        (("model.ego_l2=interval(0.0,1.0)",), 2, "sampler=grid tries listed values, but model.ego_l2"),
+        (("model.ego_l2=interval(0.0,1.0)",), 2, "sampler=grid needs listed values, but model.ego_l2"),
         (("hydra.sweeper.n_trials=0",), 2, "n_trials=0 is too small"),
         (("hydra.sweeper.sampler=best",), 2, "hydra.sweeper.sampler"),
         (("overwrite=true",), 2, "another sweep.name"),
@@ -319,7 +319,7 @@ def test_every_listed_value_of_a_shipped_space_is_valid(space: str) -> None:
         ("callbacks.early_stopping.monitor=val/recall@20,test/recall@20", "monitor has several values"),
         ("model.dim=8", "search space is empty"),
         ("model.dim=int(interval(9,8))", "model.dim: from 9 to 8 is not a valid interval"),
-        ("model.ego_l2=tag(log,interval(0,1))", "no interval on a logarithmic scale"),
+        ("model.ego_l2=tag(log,interval(0,1))", "not a valid interval on a logarithmic scale"),
     ],
 )
 def test_what_is_no_space_is_refused(argument: str, message: str) -> None:
