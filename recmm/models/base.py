@@ -72,7 +72,7 @@ class Recommender(Stored):
         self._scheduled_for: pl.Trainer | None = None
         self._running: Running | None = None
         self._opponents: dict[str, torch.optim.Optimizer] = {}
-        self._val_batches: int | float | None = None
+        self._val_batches: int | float = 1.0  # share or number of validation batches, of a trainer
 
     # ------------------------------------------------------------------ what a method says of itself
 
@@ -200,7 +200,7 @@ class Recommender(Stored):
             self.results = {name: value for name, value in self.results.items() if not name.startswith(of_before)}
             self.trainer.strategy.setup_optimizers(self.trainer)
         if len(self.stages()) > 1:
-            self.trainer.limit_val_batches = self._val_batches if stage.ranks else 0  # type: ignore[attr-defined]
+            self.trainer.limit_val_batches = self._val_batches if stage.ranks else 0
 
     # ------------------------------------------------------------------ training
 

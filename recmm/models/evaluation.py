@@ -83,8 +83,16 @@ class Evaluated(pl.LightningModule):
 
     def _start_evaluation(self) -> None:
         self._evaluating, self._embeddings, self._further = True, None, ()
-        for metrics in (self.ranking_metrics, self.list_metrics, *self.further_metrics.values()):
-            metrics.reset()
+        self.ranking_metrics.reset()
+        self.list_metrics.reset()
+        for name in self.further_metrics:
+            self._metrics_of(name).reset()
+
+    def _metrics_of(self, name: str) -> RankingMetrics:
+        """Those of a further set of candidates."""
+        metrics = self.further_metrics[name]
+        assert isinstance(metrics, RankingMetrics)
+        return metrics
 
     # Lightning hands a step's output to the callbacks as it is; the run's record collects it there.
     def validation_step(self, batch: RankingBatch, batch_idx: int) -> RankedBatch | None:  # type: ignore[override]
@@ -97,7 +105,7 @@ class Evaluated(pl.LightningModule):
         scores = self.score(batch.users, view)
         self._further = tuple(batch.further)
         for name, part in batch.further.items():  # first, as ranking writes into its scores
-            self.further_metrics[name].update(rank_positives(scores[part.rows], part.batch), len(part.rows))
+            self._metrics_of(name).update(rank_positives(scores[part.rows], part.batch), len(part.rows))
         ranks = rank_positives(scores, batch)
         self.ranking_metrics.update(ranks, len(batch.users))
         if not keep:
@@ -118,7 +126,7 @@ class Evaluated(pl.LightningModule):
         if with_lists:
             metrics |= self.list_metrics.compute()
         for name in self._further:
-            metrics |= {f"{name}/{key}": value for key, value in self.further_metrics[name].compute().items()}
+            metrics |= {f"{name}/{key}": value for key, value in self._metrics_of(name).compute().items()}
         self._publish({f"{split}/{name}": float(value) for name, value in metrics.items()})
 
     def _publish(self, values: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Raw item features that may be trained along with a method (LATTICE, BM3, MGCN, SMORE; methods.md B2)."""
+"""Raw item features that may be trained along with a method (LATTICE, BM3, MGCN, SMORE)."""
 
 import torch
 from torch import Tensor, nn
