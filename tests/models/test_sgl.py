@@ -57,7 +57,8 @@ def test_losses_by_hand() -> None:
 
 def dense_nodes(model: SGL, layers: list[Graph]) -> Tensor:
     """LightGCN over these subgraphs in dense algebra."""
-    x, total = model.ego, model.ego
+    x: Tensor = model.ego
+    total: Tensor = model.ego
     for graph in layers:
         x = torch.zeros(graph.shape).index_put((graph.rows, graph.columns), graph.values) @ x
         total = total + x
