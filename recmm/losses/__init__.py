@@ -2,7 +2,7 @@
 
 from recmm.losses.contrast import contrast
 from recmm.losses.info_nce import chunked_info_nce, info_nce, pairwise_info_nce
-from recmm.losses.invariance import gradient_variance, irmv1_penalty, loss_variance
+from recmm.losses.invariance import gradient_variance, loss_variance
 from recmm.losses.ranking import bpr, bpr_of
 from recmm.losses.regularisers import frobenius_norm, mean_absolute, mean_square, squared_l2
 
@@ -14,7 +14,6 @@ __all__ = [
     "frobenius_norm",
     "gradient_variance",
     "info_nce",
-    "irmv1_penalty",
     "loss_variance",
     "mean_absolute",
     "mean_square",

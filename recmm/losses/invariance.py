@@ -19,12 +19,3 @@ def gradient_variance(losses: Tensor, shared: Tensor) -> Tensor:
         return losses.new_zeros(())
     gradients = torch.stack([torch.autograd.grad(loss, shared, create_graph=True)[0] for loss in losses])
     return gradients.var(0, correction=0).square().sum() * shared.numel()
-
-
-def irmv1_penalty(margins: Tensor) -> Tensor:
-    """Sum over environments of the squared gradient of their BPR loss w.r.t. a scale w = 1 on the scores (IRMv1).
-
-    Args:
-        margins: s_pos - s_neg, [B, M]; d/dw softplus(-w s) = -s sigmoid(-s) at w = 1.
-    """
-    return (margins * torch.sigmoid(-margins)).mean(0).square().sum()

@@ -18,7 +18,6 @@ from recmm.models.settings import MethodSettings
 from recmm.models.stages import Items, Opponent, Running, Schedule, Stage
 from recmm.models.state import Stored
 from recmm.models.term_sums import TermSums
-from recmm.models.training import Training
 from recmm.nn.self_fitting import SelfFitting
 from recmm.seeding import seed_torch
 
@@ -53,14 +52,14 @@ class Recommender(Stored):
     n_negatives: int = 1
     """Negatives drawn for each training pair; with 0, ``batch.negatives`` is empty, with k > 1 it is [B, k]."""
     negatives: Literal["fresh", "static"] = "fresh"
-    """"fresh": drawn anew in every epoch; "static": once for the whole run (``recmm.data...static_negatives``)."""
+    """"fresh": drawn anew in every epoch; "static": once for the whole run, see ``static_negatives``."""
     in_batch_losses: bool = False
     """True if a loss term that depends on the batch is no mean over its triples: a run by several processes, each of
     which sees a part of every batch, then warns that it differs from one by a single process."""
 
-    def __init__(self, catalog: Catalog, training: Training | None = None, **values: Any) -> None:
+    def __init__(self, catalog: Catalog, **values: Any) -> None:
         super().__init__(catalog)
-        self.settings = self.Settings(**values, **({} if training is None else {"training": training}))
+        self.settings = self.Settings(**values)
         if self.uses_modalities and not catalog.modalities:
             name = type(self).__name__
             raise ConfigError(f"{name} needs at least one modality; name some in dataset.modalities.")

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from recmm.losses import gradient_variance, irmv1_penalty, loss_variance
+from recmm.losses import gradient_variance, loss_variance
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +25,3 @@ def test_gradient_variance_by_hand() -> None:
     (gradient,) = torch.autograd.grad(penalty, shared)
     # d/da of (a - 3/2)^4 and d/db of b^4, times the two elements
     assert gradient.tolist() == pytest.approx([2 * 4 * (-0.5) ** 3, 2 * 4 * 2.0**3])
-
-
-def test_irmv1_is_the_gradient_at_a_dummy_scale() -> None:
-    margins = torch.randn(6, 3)
-    scale = torch.ones(3, requires_grad=True)
-    (gradient,) = torch.autograd.grad(F.softplus(-margins * scale).mean(0).sum(), scale)
-    assert torch.allclose(irmv1_penalty(margins), gradient.square().sum())

@@ -35,7 +35,7 @@ class Counting(Recommender):
     """Counts how often it is asked for what should be cached."""
 
     def __init__(self) -> None:
-        super().__init__(CATALOG, Training())
+        super().__init__(CATALOG)
         self.weight = nn.Parameter(torch.ones(3, 4))
         self.n_prepared = self.n_represented = 0
 
