@@ -17,7 +17,7 @@ class GuidanceSettings(ComponentSettings):
     key: ClassVar[str] = "model.guidance"
 
     shared: bool = hp(
-        False, "one W of Eq. 11 for all modalities, as printed (it has no index m) | false, one each; ours"
+        False, "true: one W of Eq. 11 for all modalities, as printed (it has no index m) | false: one each, ours"
     )
     item_bias: bool = hp(
         False, "B of Eq. 11: true, a vector per item, as printed | false, none (BN would cancel a common one); ours"
