@@ -23,7 +23,7 @@ HELD_OUT = 0.1  # share of a network's items held out of its training for early 
 
 
 class Autoencoder(Borrower):
-    """A hidden row is predicted from the item's visible modalities (AE of Malitesta et al., TKDE 2025).
+    """A hidden row is predicted from the item's visible modalities (AE of Malitesta et al., TKDE 2026).
 
     There is one MLP with LeakyReLU for each ordered pair of modalities, trained on the items that show both in
     training. Predictions from several visible modalities are averaged. The loss is the squared error.

@@ -47,7 +47,7 @@ class Mean(Imputer):
 
 
 class Random(Imputer):
-    """Hidden rows are noise, drawn once per item and modality (Malitesta et al., TKDE 2025).
+    """Hidden rows are noise, drawn once per item and modality (Malitesta et al., TKDE 2026).
 
     An item's noise is the same in every phase and at every missing rate.
     """

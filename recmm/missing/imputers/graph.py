@@ -1,4 +1,4 @@
-"""Imputation along a graph of items (Malitesta et al., TKDE 2025).
+"""Imputation along a graph of items (Malitesta et al., TKDE 2026).
 
 All four imputers use the same graph: each item has directed edges to the k items that share the most training users
 with it.
@@ -84,7 +84,7 @@ class _Propagation(_OnGraph):
 
 
 class FeatProp(_Propagation):
-    """Feature propagation along the graph of items that share training users (MultiHop of Malitesta et al., TKDE 2025).
+    """Feature propagation along the graph of items that share training users (MultiHop of Malitesta et al., TKDE 2026).
 
     Visible rows stay as they are. X <- S X with S = D^-1/2 A D^-1/2. The diagonal of A is zero, and D holds the row
     sums of A.
@@ -139,7 +139,7 @@ class _Diffusion(_Propagation):
 
 
 class Ppr(_Diffusion):
-    """Propagation with personalised PageRank (PersPageRank of Malitesta et al., TKDE 2025).
+    """Propagation with personalised PageRank (PersPageRank of Malitesta et al., TKDE 2026).
 
     Visible rows stay as they are. X <- S X with S = alpha (I - (1 - alpha) H)^-1 and H = D^-1/2 (A + I) D^-1/2. A is
     the graph of items that share training users, and D holds the row sums of A + I. Only the k largest entries of each
@@ -157,7 +157,7 @@ class Ppr(_Diffusion):
 
 
 class Heat(_Diffusion):
-    """Propagation with the heat kernel (Heat of Malitesta et al., TKDE 2025).
+    """Propagation with the heat kernel (Heat of Malitesta et al., TKDE 2026).
 
     Visible rows stay as they are. X <- S X with S = expm(-t (I - H)) and H = D^-1/2 (A + I) D^-1/2. A is the graph of
     items that share training users, and D holds the row sums of A + I. Only the k largest entries of each column of S
