@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from recmm.errors import RecmmError, leave, own_error
-from recmm.experiment.config.check import check, check_arguments, config_loader, without_null_groups
+from recmm.experiment.config.check import check, check_arguments, config_loader, rewritten
 from recmm.experiment.config.folder import CONFIG_NAME, config_folder
 from recmm.experiment.config.hydra_private import argument_parser, run_hydra
 from recmm.experiment.config.identity import register_resolvers
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     folder = config_folder()
     try:
-        args.overrides = without_null_groups(args.overrides, config_loader(folder, args.config_dir))
+        args.overrides = rewritten(args.overrides, config_loader(folder, args.config_dir))
         if not (args.help or args.hydra_help or args.shell_completion or args.info or args.cfg):
             jobs = check_arguments(arguments, folder)
             if jobs[0].sweep.name is None:  # fixed once here: every job would evaluate a resolver again

@@ -73,7 +73,7 @@ def jobs(arguments: Sequence[str], config_dir: Path) -> Iterator[DictConfig]:
     """
     args = argument_parser().parse_intermixed_args(list(arguments))
     loader = config_loader(config_dir, args.config_dir)
-    name, overrides = args.config_name or CONFIG_NAME, without_null_groups(args.overrides, loader)
+    name, overrides = args.config_name or CONFIG_NAME, rewritten(args.overrides, loader)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*is not available", category=UserWarning)
@@ -107,8 +107,16 @@ def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoade
     return make_loader(config_dir, None if extra_dir is None else Path(extra_dir))
 
 
-def without_null_groups(overrides: Iterable[str], loader: ConfigLoader) -> list[str]:
-    """The overrides with ``group=null``, which Hydra 1.3 refuses, written as ``~group``."""
+def rewritten(overrides: Iterable[str], loader: ConfigLoader) -> list[str]:
+    """The overrides in a form that Hydra 1.3 accepts and that names the search space of the chosen method.
+
+    ``group=null`` becomes ``~group``. ``search=default`` with ``model=X`` becomes ``search=X`` if ``conf/search`` has a
+    file of this name.
+    """
+    overrides = list(overrides)
+    model = next((o.removeprefix("model=") for o in reversed(overrides) if o.startswith("model=")), None)
+    if "search=default" in overrides and model in loader.get_group_options("search"):
+        overrides[overrides.index("search=default")] = f"search={model}"
     result = []
     for override in overrides:
         group, _, value = override.partition("=")

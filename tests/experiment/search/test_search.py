@@ -17,6 +17,7 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.launcher import Launcher
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from recmm.errors import ConfigError, DataError, NonFiniteLossError
@@ -32,7 +33,8 @@ from recmm.experiment.sweep.sweeper import launch as launch_jobs
 optuna = pytest.importorskip("optuna")
 
 SMALL = ("dataset.n_users=60", "dataset.n_items=40", "logger=csv", "sweep.name=mine")
-GRID = ("search=default", *SMALL, "model=lightgcn", "hydra.sweeper.sampler=grid")
+NO_SPACE = "hydra.sweeper.params=null"  # the method's own is left out
+GRID = ("search=default", NO_SPACE, *SMALL, "model=lightgcn", "hydra.sweeper.sampler=grid")
 TWO = ("model.dim=8,16", "model.n_layers=1")
 FOUR = ("model.dim=8,16", "model.n_layers=1,2")
 IN_ORDER = [(8, 1), (8, 2), (16, 1), (16, 2)]
@@ -243,7 +245,7 @@ def test_trials_go_out_in_batches(
 def test_what_is_found_can_be_pasted_and_kept(
     start: Callable[..., int], train: Trainer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert start("search=default", *SMALL, "model=lightgcn", *FOUR, "seed=3") == 0
+    assert start("search=default", NO_SPACE, *SMALL, "model=lightgcn", *FOUR, "seed=3") == 0
     captured = capsys.readouterr()
     [command] = [line for line in captured.out.splitlines() if line.startswith("python train.py ")]
     assert start(*command.split()[2:]) == 0
@@ -312,6 +314,22 @@ def test_every_listed_value_of_a_shipped_space_is_valid(space: str) -> None:
     assert {job.hydra.runtime.choices.model for job in jobs} == {space}
 
 
+@pytest.mark.parametrize("model", ["mgcn", "lightgcn_m"])
+def test_the_default_search_has_the_space_of_the_method(model: str) -> None:
+    named, default = (
+        check_arguments([f"search={search}", f"model={model}", "dataset=tiktok_va"], launch.config_folder())
+        for search in (model, "default")
+    )
+    assert default[0].hydra.sweeper.params == named[0].hydra.sweeper.params and len(default) == len(named) > 1
+    assert {job.hydra.runtime.choices.model for job in default} == {model}
+
+
+def test_every_trained_method_has_a_space() -> None:
+    models = {path.stem: OmegaConf.load(path) for path in (launch.config_folder() / "model").glob("*.yaml")}
+    bases = {name for name, node in models.items() if "_target_" in node and get_class(node._target_).trained}
+    assert bases <= set(SPACES)
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
@@ -350,7 +368,7 @@ def test_combinations_come_like_nested_loops() -> None:
 
 
 HOPELESS = (
-    *("search=default", *SMALL, "model=lightgcn", "hydra.sweeper.sampler=grid", "trainer.max_epochs=6"),
+    *(*GRID, "trainer.max_epochs=6"),
     *("hydra.sweeper.prune_startup=2", "hydra.sweeper.prune_warmup=2", "trainer.threads=1", "trainer.progress=false"),
 )
 
