@@ -21,6 +21,8 @@ from recmm.data.synthetic import synthetic
 from recmm.datamodules.base import InMemory, MultimodalDataModule
 from recmm.experiment.config.build import build as build_node
 from recmm.experiment.config.folder import config_folder
+from recmm.experiment.config.identity import register_resolvers
+from recmm.experiment.config.schema import register_schema
 from recmm.missing.imputers import Imputer, Mean, Zero
 from recmm.missing.masks import Phase
 from recmm.missing.settings import Rate
@@ -48,6 +50,8 @@ def method(request: pytest.FixtureRequest) -> str:
 @cache
 def config(override: str) -> Any:
     """The composed configuration with one choice; composing is slow, so each is made once."""
+    register_schema()
+    register_resolvers()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         return compose("train", ["logger=csv", override])
 
