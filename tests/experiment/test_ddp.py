@@ -70,8 +70,12 @@ class Gradients(lightning.Callback):
     def __init__(self) -> None:
         self.steps: list[dict[str, Tensor]] = []
 
-    def on_before_optimizer_step(self, trainer: lightning.Trainer, module: lightning.LightningModule, _: Any) -> None:
-        self.steps.append({name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None})
+    def on_before_optimizer_step(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, optimizer: Any
+    ) -> None:
+        stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}  # an opponent steps by itself
+        gradients = ((name, p.grad) for name, p in module.named_parameters() if id(p) in stepped)
+        self.steps.append({name: gradient.clone() for name, gradient in gradients if gradient is not None})
 
 
 def trainer_of(n_processes: int, *callbacks: lightning.Callback, epochs: int = 1) -> lightning.Trainer:
