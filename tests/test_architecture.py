@@ -37,6 +37,7 @@ FLOORS = {
 INNER_FLOORS = {
     "data": {
         "files": 0,
+        "finding": 0,
         "catalog": 1,
         "checks": 1,
         "sources": 1,

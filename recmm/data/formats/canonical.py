@@ -21,17 +21,9 @@ from recmm.data.assembly import SplitColumns
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.arrays import load_array
 from recmm.data.files.quoting import shown, shown_value
+from recmm.data.finding import Finding
 from recmm.data.formats.manifest import MANIFEST, feature_file, guessed_manifest, read_manifest, refuse_repeated, verify
-from recmm.data.formats.reading import (
-    Contents,
-    Finding,
-    Reading,
-    attempt,
-    is_there,
-    only_strictly,
-    read_features,
-    strictly,
-)
+from recmm.data.formats.reading import Contents, Reading, attempt, is_there, only_strictly, read_features, strictly
 from recmm.errors import ColumnError, DataError, FeatureShapeError, IdError
 
 INTERACTIONS, USERS, ITEMS, OBSERVED = "interactions.parquet", "users.parquet", "items.parquet", "observed.npy"

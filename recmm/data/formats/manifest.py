@@ -11,7 +11,8 @@ from recmm.data.catalog import NegativeItems
 from recmm.data.dataset import FORMAT_VERSION
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown, shown_value
-from recmm.data.formats.reading import Finding, Reading
+from recmm.data.finding import Finding
+from recmm.data.formats.reading import Reading
 from recmm.errors import DataError, DigestError
 
 FORMAT = "recmm canonical"

@@ -11,7 +11,8 @@ from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown
 from recmm.data.files.text_lines import first_line
-from recmm.data.formats.reading import Contents, Finding, Reading, attempt, is_there, read_features, strictly
+from recmm.data.finding import Finding
+from recmm.data.formats.reading import Contents, Reading, attempt, is_there, read_features, strictly
 from recmm.errors import ColumnError, FeatureShapeError, IdError
 
 USER, ITEM, LABEL, TIME = "userID", "itemID", "x_label", "timestamp"

@@ -16,31 +16,13 @@ from recmm.data.assembly import SplitColumns, assemble
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.arrays import check_matrix, load_array
 from recmm.data.files.paths import require_file
+from recmm.data.finding import Finding
 from recmm.errors import DataError, FeatureFileError, MissingFileError
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One problem that a reader has met.
-
-    Attributes:
-        where: the file, relative to the catalogue's folder.
-        error: what ``strictly`` raises; None where it goes on.
-        code: a key of ``recmm.ingest.check.findings.CODES``; None for the code of the error's class.
-        message: the sentence for `data check` where it differs from the error's.
-        listed: False where `data check` finds the same later, in more detail; ``strictly`` logs it if it has no error.
-    """
-
-    where: str
-    error: DataError | None
-    code: str | None = None
-    message: str = ""
-    listed: bool = True
 
 
 Reading = Generator[Finding, None, T]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
-from recmm.data.formats.reading import Finding
+from recmm.data.finding import Finding
 from recmm.errors import (
     ColumnError,
     DataError,

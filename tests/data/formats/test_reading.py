@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 
 from recmm.data.dataset import Split
-from recmm.data.formats.reading import (
-    Contents,
-    Finding,
-    Reading,
-    attempt,
-    is_there,
-    only_strictly,
-    read_features,
-    strictly,
-)
+from recmm.data.finding import Finding
+from recmm.data.formats.reading import Contents, Reading, attempt, is_there, only_strictly, read_features, strictly
 from recmm.errors import ColumnError, DataError, IdError, MissingFileError
 
 
