@@ -1,4 +1,4 @@
-"""A problem that was met while a catalogue was read. Apart from the readers, as commands name it before they load any."""
+"""A problem met while a catalogue was read. It is apart from the readers, as commands name it before they load any."""
 
 from dataclasses import dataclass
 
