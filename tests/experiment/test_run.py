@@ -94,7 +94,7 @@ def test_a_finished_run_is_not_run_again(finished: tuple[Path, Any]) -> None:
     folder, _ = finished
     before = {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
     again = train(folder, "model=i3mrec", "missing=mtmt", "logger=csv")
-    assert again.returncode == 0 and "left as it is" in again.stdout and "recall@20" in again.stdout
+    assert again.returncode == 0 and "Nothing to do" in again.stdout and "recall@20" in again.stdout
     assert {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"} == before
 
 
