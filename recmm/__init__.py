@@ -1,5 +1,9 @@
 """recmm: multimodal recommendation when modalities are missing."""
 
+from recmm.deferred import defer_torchmetrics
+
+defer_torchmetrics()  # before anything imports Lightning
+
 __version__ = "0.1.0"
 
 RESULTS_VERSION = 1
