@@ -19,8 +19,8 @@ from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 from recmm.nn.channels import propagate_channels
+from recmm.nn.id_table import IdInit, id_table
 from recmm.nn.modality_input import BlockNorm, Blocks, ColdItems, Projection, ProjectionKind, TwoHopMean
-from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.rows import centred, unit_rows
 
 _USED_BY = {"projection": "ab", "keep_own": "a", "cold": "a", "block_norm": "a", "content_l2": "c"}
@@ -144,7 +144,7 @@ class LightGCNM(Recommender):
             users, items = self.of_nodes(self.ego)
             return propagate_channels(self.adjacency, users, torch.cat([items, content], 1), s.n_layers)
         beside = self.two_hop_mean(content) if s.variant == "a" else (self.theta, content)
-        return torch.cat([propagate(self.adjacency, self.ego, s.n_layers), torch.cat(beside)], 1)
+        return torch.cat([self.adjacency.propagate(self.ego, s.n_layers), torch.cat(beside)], 1)
 
     def read_out(self, users: Tensor, items: Tensor) -> Embeddings:
         """Final embeddings from rows of ``encode``."""

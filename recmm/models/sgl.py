@@ -12,7 +12,7 @@ from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
-from recmm.nn.propagation import IdInit, id_table, propagate
+from recmm.nn.id_table import IdInit, id_table
 
 
 class SGL(Recommender):
@@ -80,20 +80,20 @@ class SGL(Recommender):
         return [drawn.symmetric()] * s.n_layers
 
     def represent(self, view: ModalityView) -> Embeddings:
-        return self.of_nodes(propagate(self.adjacency, self.ego, self.settings.n_layers))
+        return self.of_nodes(self.adjacency.propagate(self.ego, self.settings.n_layers))
 
     def augmented(self, layers: list[Graph]) -> Embeddings:
         """u' or u'' of all users and items."""
-        graphs = iter(layers)
-
-        def layer(x: Tensor) -> Tensor:
-            above: Tensor = next(graphs)(x)
-            return above
-
-        return self.of_nodes(propagate(layer, self.ego, self.settings.n_layers))
+        if self.settings.augmentation != "rw":
+            return self.of_nodes(layers[0].propagate(self.ego, len(layers)))
+        nodes = above = self.ego
+        for graph in layers:
+            above = graph(above)
+            nodes = nodes + above
+        return self.of_nodes(nodes / (len(layers) + 1))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        nodes = propagate(self.adjacency, self.ego, self.settings.n_layers)
+        nodes = self.adjacency.propagate(self.ego, self.settings.n_layers)
         u, i, j = batch.gather(nodes, self.catalog.n_users).chunk(3)
         ego = batch.gather(self.ego, self.catalog.n_users)
         terms = {
