@@ -4,6 +4,8 @@ import os
 import sys
 from typing import NoReturn
 
+from recmm.terminal import printable
+
 
 class RecmmError(Exception):
     """Base of every error that recmm raises on purpose; the entry points print its message without a traceback."""
@@ -101,5 +103,5 @@ def leave(error: RecmmError) -> NoReturn:
     """End the process with the error's sentence and exit code: 2 for a wrong configuration, else 1."""
     if wants_traceback():
         raise error
-    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    print(printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
     sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The parts of recmm by floor, counted from the ground. A part imports only from lower floors, not from its own.
 FLOORS = {
     "deferred": -1,  # below 0, so that the package itself may import it
+    "terminal": -1,
     "errors": 0,
     "seeding": 0,
     "settings": 1,

@@ -16,6 +16,7 @@ from recmm.experiment.config.folder import CONFIG_NAME, config_folder
 from recmm.experiment.config.hydra_private import argument_parser, run_hydra
 from recmm.experiment.config.identity import register_resolvers
 from recmm.experiment.config.schema import register_schema
+from recmm.terminal import prepare_terminal
 
 # At import: a launcher's worker processes import this module to find `task`, and need them too.
 register_schema()
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exits with code 2 for a wrong configuration, 1 for a failed run, 130 after Ctrl-C. An error is printed as one
     sentence; HYDRA_FULL_ERROR=1 shows its traceback.
     """
+    prepare_terminal()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = argument_parser()
     args = parser.parse_intermixed_args(arguments)  # flags may stand between overrides

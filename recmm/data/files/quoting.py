@@ -3,6 +3,8 @@
 import reprlib
 from typing import Any
 
+from recmm.terminal import escaped
+
 SHOWN = 200  # characters
 
 
@@ -10,7 +12,7 @@ def shown(text: object) -> str:
     """``str(text)``, cut, and with what a terminal could act on or not print as an escape such as ``\\x1b``."""
     words = str(text)
     cut = words[:SHOWN] + ("..." if len(words) > SHOWN else "")
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in cut)
+    return "".join(letter if letter.isprintable() else escaped(letter) for letter in cut)
 
 
 def shown_value(value: Any) -> str:

@@ -14,6 +14,7 @@ from recmm.data.files.quoting import shown, shown_value
 from recmm.data.finding import Finding
 from recmm.data.formats.reading import Reading
 from recmm.errors import DataError, DigestError
+from recmm.terminal import is_control
 
 FORMAT = "recmm canonical"
 MANIFEST = "manifest.json"
@@ -69,8 +70,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"{path}: key 'split.negatives' is {shown_value(split['negatives'])}; expected 'all' or 'warm'."
         )
     for text in (manifest["name"], *split.values()):
-        if text.encode(errors="replace").decode() != text:
-            raise DataError(f"{path}: {shown_value(text)} is no valid text. Write the folder again.")
+        if any(map(is_control, text)):
+            raise DataError(
+                f"{path}: {shown_value(text)} is no valid text, it holds control characters. Write the folder again."
+            )
     for modality in manifest["modalities"]:
         check_modality_name(modality, str(path))
     refuse_repeated(manifest["modalities"], f"{path}: key 'modalities'")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from recmm.ingest.check.findings import SEVERITIES, Severity
 from recmm.ingest.cli.options import FeaturesOption, InteractionsOption, JsonOption, LayoutOption, Target
+from recmm.terminal import printable
 
 COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _INDENT = (0, 0, 0, 9)
@@ -48,7 +49,7 @@ def check(
     if as_json:
         findings = [asdict(finding) for finding in found.findings.by_severity()]
         about = {"name": found.name, "source": found.source, "split": found.split.name}
-        typer.echo(json.dumps({**about, "counts": counts, "findings": findings}, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps({**about, "counts": counts, "findings": findings}, indent=2))
     else:
         _print(found)
     raise typer.Exit(1 if counts["error"] or (strict and counts["warning"]) else 0)
@@ -61,11 +62,13 @@ def _print(found: Any) -> None:
     width = max((len(finding.code) for finding in found.findings.found), default=0)
     for finding in found.findings.by_severity():
         colour = COLOURS[finding.severity]
-        head = Text.assemble((f"{finding.severity:<9}", colour), (f"{finding.code:<{width}}  ", "bold"), finding.where)
+        head = Text.assemble(
+            (f"{finding.severity:<9}", colour), (f"{finding.code:<{width}}  ", "bold"), printable(finding.where)
+        )
         console.print(head)
-        console.print(Padding(Text(finding.message), _INDENT, expand=False))
+        console.print(Padding(Text(printable(finding.message)), _INDENT, expand=False))
         console.print(Padding(Text(f"→ {finding.advice}", style="dim"), _INDENT, expand=False))
     counts = found.findings.counts()
     told = ", ".join(f"{counts[one]} {one}{'' if counts[one] == 1 else 's'}" for one in SEVERITIES)
     name = Path(found.source).name if found.source != found.name else found.name
-    console.print(Text(f"{name}, split {found.split.name}: {told}", style="bold"))
+    console.print(Text(printable(f"{name}, split {found.split.name}: {told}"), style="bold"))

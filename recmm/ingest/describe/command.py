@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recmm.ingest.cli.options import FeaturesOption, InteractionsOption, JsonOption, LayoutOption, Target
+from recmm.terminal import printable
 
 
 def describe(
@@ -40,7 +41,7 @@ def describe(
     dataset = catalogue(target, layout, interactions, features or []).dataset
     description = describe_dataset(dataset, " ".join(target))
     if as_json:
-        typer.echo(json.dumps(description.to_json(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(description.to_json(), indent=2))
     else:
         _print(description)
     if out is not None:
@@ -64,8 +65,8 @@ def _print(description: Any) -> None:
         for number, column in enumerate(table.columns):
             shown.add_column(Text(column), justify="right" if number else "left")
         for row in table.rows:
-            shown.add_row(*map(Text, row))
+            shown.add_row(*(Text(printable(cell)) for cell in row))
         console.print(shown)
         if table.note:
-            console.print(Text(table.note, style="dim"))
+            console.print(Text(printable(table.note), style="dim"))
             console.print()

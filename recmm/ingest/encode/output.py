@@ -1,6 +1,5 @@
 """Write the new folder with the features and its reports, and print a summary."""
 
-import csv
 import io
 import json
 import shutil
@@ -13,10 +12,12 @@ import typer
 
 from recmm.data.dataset import ItemFeatures, MultimodalDataset
 from recmm.data.files.atomic import atomic_folder
+from recmm.data.files.csv_cells import write_rows
 from recmm.data.formats.canonical_writer import fill_canonical
 from recmm.data.formats.manifest import RAW
 from recmm.ingest.cli.help import train_line
 from recmm.ingest.encode.resumable import Encoded
+from recmm.terminal import printable
 
 
 def write(
@@ -39,9 +40,8 @@ def write(
         for earlier in sorted(folder.glob("encode_*.*")):
             shutil.copyfile(earlier, new / earlier.name)
         report = io.StringIO()
-        lines = csv.writer(report, lineterminator="\n")
-        lines.writerow(("id", "item", "reason"))
-        lines.writerows((item, dataset.item_ids[item], reason) for item, reason in sorted(found.reasons.items()))
+        reasons = ((item, dataset.item_ids[item], reason) for item, reason in sorted(found.reasons.items()))
+        write_rows(report, [("id", "item", "reason"), *reasons])
         (new / f"encode_{modality}.csv").write_text(report.getvalue(), encoding="utf-8")
         (new / f"encode_{modality}.json").write_text(
             json.dumps(about | {"observed": int(found.observed.sum()), "missing": len(found.reasons)}, indent=2) + "\n",
@@ -56,7 +56,7 @@ def summarise(out: Path, modality: str, found: Encoded, dim: int, unknown: int) 
     if found.reasons:
         typer.echo(f"{len(found.reasons):,} items are missing entries, listed in {out / f'encode_{modality}.csv'}:")
         for reason, count in Counter(found.reasons.values()).most_common(5):
-            typer.echo(f"  {count:,}: {reason}")
+            typer.echo(f"  {count:,}: {printable(reason)}")
     if unknown:
         typer.echo(f"{unknown:,} rows or files of the source belong to no item of the catalogue.")
     typer.echo(f"Next: {train_line(out, 'model=vbpr')}")

@@ -26,6 +26,7 @@ from recmm.ingest.importing.released import (
     import_matrices,
     import_mmrec,
 )
+from recmm.terminal import printable
 
 READERS: Mapping[Layout, tuple[Callable[..., Imported], type[Any]]] = {
     Layout.mmrec: (import_mmrec, MMRecOptions),
@@ -73,7 +74,7 @@ def summary(made: Imported) -> Table:
     dataset = made.dataset
     sizes = dataset.statistics()
     n_pairs = sum(len(pairs) for pairs in dataset.splits.values())
-    table = Table(title=escape(f"{dataset.name}, split {dataset.split.name}"), show_header=False)
+    table = Table(title=escape(printable(f"{dataset.name}, split {dataset.split.name}")), show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for what, number in sizes.items():

@@ -1,9 +1,9 @@
 """A table of the report as CSV."""
 
-import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from recmm.data.files.csv_cells import write_rows
 from recmm.report.comparison.tables import Table
 from recmm.report.results.cells import Cell
 
@@ -14,22 +14,26 @@ def to_csv(table: Table) -> str:
     ``shown`` is the number as the page prints it; ``folders`` are the runs behind it, separated by ``;``.
     """
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    if table.wide:
-        writer.writerow([*table.labels, *table.columns, "folders"])
-        for row in table.rows:
-            writer.writerow([*row.labels, *(_plain(cell.value) for cell in row.cells), _folders(row.cells)])
-        return buffer.getvalue()
+    write_rows(buffer, _wide(table) if table.wide else _long(table))
+    return buffer.getvalue()
+
+
+def _wide(table: Table) -> Iterator[list[str]]:
+    yield [*table.labels, *table.columns, "folders"]
+    for row in table.rows:
+        yield [*row.labels, *(_plain(cell.value) for cell in row.cells), _folders(row.cells)]
+
+
+def _long(table: Table) -> Iterator[list[str]]:
     measured = ("value", "sd", "n", "shown", "mark", "star", "below_popularity", "published", "folders")
-    writer.writerow([*table.labels, "column", *measured])
+    yield [*table.labels, "column", *measured]
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell.value is None:
                 continue
             numbers = [_plain(value) for value in (cell.value, cell.sd, cell.n)]
             flags = [cell.mark, "*" if cell.star else "", "yes" if cell.below_popularity else ""]
-            writer.writerow([*row.labels, column, *numbers, cell.shown, *flags, cell.published or "", _folders([cell])])
-    return buffer.getvalue()
+            yield [*row.labels, column, *numbers, cell.shown, *flags, cell.published or "", _folders([cell])]
 
 
 def _plain(value: float | int | str | None) -> str:

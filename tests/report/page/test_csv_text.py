@@ -38,3 +38,8 @@ def test_csv_has_one_line_per_number_with_its_runs() -> None:
 def test_a_wide_table_has_one_line_per_run() -> None:
     row = Row(("m",), (Cell(0.25, folders=("../a",)), Cell(None, folders=("../a",))))
     assert to_csv(table(row, wide=True)) == "method,rate 0.1,rate 0.9,folders\nm,0.25,,../a\n"
+
+
+def test_a_label_that_a_spreadsheet_would_execute_is_text() -> None:
+    written = to_csv(table(Row(("=cmd|' /C calc'!A0",), (Cell(-0.5, n=1), Cell()))))
+    assert "'=cmd|' /C calc'!A0,rate 0.1,-0.5," in written
