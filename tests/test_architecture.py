@@ -44,6 +44,7 @@ INNER_FLOORS = {
         "checks": 1,
         "sources": 1,
         "splitting": 1,
+        "times": 2,
         "dataset": 2,
         "assembly": 3,
         "batches": 3,

@@ -50,9 +50,12 @@ def checked_numbers(values: np.ndarray | None, what: str, n_pairs: int, source: 
         DataError: not one finite number for each pair.
     """
     if values is not None and (
-        values.dtype.kind not in "iuf" or values.shape != (n_pairs,) or not np.isfinite(values).all()
+        values.dtype.kind not in "iuf"
+        or values.shape != (n_pairs,)
+        or not np.isfinite(values).all()
+        or (values.dtype == np.uint64 and (values >= 1 << 63).any())
     ):
-        raise DataError(f"{source}: expected one finite number as {what} for each of {n_pairs} pairs.")
+        raise DataError(f"{source}: expected one finite number as {what}, below 2^63, for each of {n_pairs} pairs.")
     return values
 
 

@@ -16,6 +16,7 @@ from recmm.errors import DataError
 
 FORMAT_VERSION = 1  # of what a MultimodalDataset holds; part of its digest and of the canonical layout
 SPLITS = ("train", "val", "test")
+TIME_UNIT = "timestamp_unit"  # the note that holds the unit of timestamps, where it is known: a key of ``times.UNITS``
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,8 @@ class Interactions:
     Attributes:
         users, items: int64 [n], dense ids.
         n_users, n_items: sizes of the id spaces.
-        timestamps: int64 or float64 [n], in the unit of the source; None where the data has none.
+        timestamps: int64 or float64 [n], at full resolution in one unit (the dataset's note ``TIME_UNIT``, where it is
+            known); None where the data has none.
         weights: float32 [n]; None where all interactions count the same.
     """
 

@@ -26,6 +26,8 @@ class RawInteractions:
         parts: int8 [n], 0 train, 1 validation, 2 test; None while there is no split.
         source: the file to name in errors.
         dropped: reason -> how many rows, for the person who imports.
+        time_unit: of the timestamps, a key of ``times.UNITS``; None where it is not known.
+        remarks: sentences for the person who imports.
     """
 
     users: np.ndarray
@@ -36,6 +38,8 @@ class RawInteractions:
     parts: np.ndarray | None
     source: str
     dropped: dict[str, int] = field(default_factory=dict)
+    time_unit: str | None = None
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.users)

@@ -67,6 +67,7 @@ def read_reviews(path: Path) -> RawInteractions:
         timestamps=np.frombuffer(times, np.int64),
         parts=None,
         source=str(path),
+        time_unit="s",
     )
 
 

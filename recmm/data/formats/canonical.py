@@ -1,6 +1,7 @@
 """The layout `canonical`, recmm's own: Parquet tables, .npy arrays, and a manifest with the digest of each of them.
 
-manifest.json            format, format_version, name, split, sizes, modalities, files {path: bytes, sha256}
+manifest.json            format, format_version, name, split, sizes, modalities, files {path: bytes, sha256}; where
+                         it is known, timestamp_unit (s, ms, us or ns since 1970)
 interactions.parquet     user, item (dense ids), split (train, val, test), and where there are any timestamp and weight
 users.parquet            user: raw label, row = dense id
 items.parquet            item: raw label, row = dense id
@@ -18,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from recmm.data.assembly import SplitColumns
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split
+from recmm.data.dataset import SPLITS, TIME_UNIT, MultimodalDataset, Split
 from recmm.data.files.arrays import load_array
 from recmm.data.files.quoting import shown, shown_value
 from recmm.data.finding import Finding
@@ -64,6 +65,7 @@ def reading(folder: Path, modalities: Sequence[str] | None = None) -> Reading[Co
         split=Split(**manifest["split"]),
         n_users=manifest["n_users"],
         n_items=manifest["n_items"],
+        time_unit=manifest.get(TIME_UNIT),
         origins={"users": USERS, "items": ITEMS} | dict.fromkeys(SPLITS, INTERACTIONS),
     )
     there = []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recmm.data.dataset import FORMAT_VERSION, MultimodalDataset
+from recmm.data.dataset import FORMAT_VERSION, TIME_UNIT, MultimodalDataset
 from recmm.data.files.arrays import visible_chunks
 from recmm.data.files.atomic import atomic_folder
 from recmm.data.formats.manifest import FORMAT, MANIFEST, RAW, check_modality_name, feature_file, sha256
@@ -64,6 +64,7 @@ def fill_canonical(dataset: MultimodalDataset, new: Path, *, raw: pl.DataFrame |
         "n_items": dataset.n_items,
         "interactions": {part: len(pairs) for part, pairs in dataset.splits.items()},
         "modalities": list(dataset.modalities),
+        **({TIME_UNIT: dataset.notes[TIME_UNIT]} if TIME_UNIT in dataset.notes else {}),
         "files": {file: {"bytes": (new / file).stat().st_size, "sha256": sha256(new / file)} for file in files},
     }
     (new / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -40,12 +40,14 @@ def read_interactions(
     *,
     min_rating: float | None = None,
     given_split: bool = False,
+    time_format: str = "auto",
 ) -> RawInteractions:
     """Read a table of interactions; further columns are ignored, and ratings serve the threshold alone.
 
     Args:
         min_rating: rows with a lower rating are dropped; None keeps all and needs no ratings.
         given_split: whether the table says what is training, validation and test.
+        time_format: how times are written, see ``times.read_times``.
 
     Raises:
         MissingFileError, ColumnError, IdError: as the functions of ``formats.tables``.
@@ -78,14 +80,17 @@ def read_interactions(
     table = tables.read_columns(path, column.values())
     users, user_labels = tables.codes(tables.labels(table, user, path))
     items, item_labels = tables.codes(tables.labels(table, item, path))
+    times = None if timestamp is None else tables.times(table, timestamp, path, time_format)
     raw = RawInteractions(
         users,
         items,
         user_labels,
         item_labels,
-        timestamps=None if timestamp is None else tables.times(table, timestamp, path),
+        timestamps=None if times is None else times.values,
         parts=None if column["split"] is None else _parts(table, column["split"], path),
         source=str(path),
+        time_unit=None if times is None else times.unit,
+        remarks=() if times is None else (times.said,),
     )
     if min_rating is None or column["rating"] is None:
         return raw

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from recmm.data.catalog import NegativeItems
-from recmm.data.dataset import FORMAT_VERSION
+from recmm.data.dataset import FORMAT_VERSION, TIME_UNIT
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown, shown_value
 from recmm.data.finding import Finding
 from recmm.data.formats.reading import Reading
+from recmm.data.times import UNITS
 from recmm.errors import DataError, DigestError
 from recmm.terminal import is_control
 
@@ -68,6 +69,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if split["negatives"] not in get_args(NegativeItems):
         raise DataError(
             f"{path}: key 'split.negatives' is {shown_value(split['negatives'])}; expected 'all' or 'warm'."
+        )
+    if manifest.get(TIME_UNIT) not in (None, *UNITS):
+        raise DataError(
+            f"{path}: key {TIME_UNIT!r} is {shown_value(manifest[TIME_UNIT])}; expected one of {', '.join(UNITS)}."
         )
     for text in (manifest["name"], *split.values()):
         if any(map(is_control, text)):

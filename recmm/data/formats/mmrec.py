@@ -9,10 +9,11 @@ import polars as pl
 from recmm.data.assembly import SplitColumns
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split
 from recmm.data.files.paths import require_file
-from recmm.data.files.quoting import shown
+from recmm.data.files.quoting import shown, shown_value
 from recmm.data.files.text_lines import first_line
 from recmm.data.finding import Finding
 from recmm.data.formats.reading import Contents, Reading, attempt, is_there, read_features, strictly
+from recmm.data.times import UnreadableTimeError, read_times
 from recmm.errors import ColumnError, FeatureShapeError, IdError
 
 USER, ITEM, LABEL, TIME = "userID", "itemID", "x_label", "timestamp"
@@ -86,7 +87,7 @@ def _splits(path: Path, file: str) -> Reading[dict[str, SplitColumns]]:
         LABEL: (yield from integers(table, LABEL, path, file, ColumnError, "unknown_split")),
     }
     if TIME in table.columns:
-        columns[TIME] = yield from _numbers(table, TIME, path, file)
+        columns[TIME] = yield from _times(table, TIME, path, file)
     kept = pl.DataFrame(columns).drop_nulls([USER, ITEM, LABEL])
     strange = kept[LABEL].filter(~kept[LABEL].is_in(range(len(SPLITS))))
     if len(strange):
@@ -164,15 +165,15 @@ def integers(
     return numbers
 
 
-def _numbers(table: pl.DataFrame, column: str, path: Path, file: str) -> Reading[pl.Series]:
-    """int64 [n] where all are whole numbers, else float64 [n], null where there is no number, which is a finding."""
-    for kind in (pl.Int64, pl.Float64):
-        numbers = table[column].cast(kind, strict=False)
-        if not numbers.null_count():
-            return numbers
-    told = f"{path}: {numbers.null_count()} entries of column {column!r} are not numbers; correct or drop it."
-    yield Finding(file, ColumnError(told), "bad_numbers")
-    return numbers
+def _times(table: pl.DataFrame, column: str, path: Path, file: str) -> Reading[pl.Series]:
+    """The times of all rows at their full resolution, or only nulls if an entry is none, which is a finding."""
+    try:
+        return pl.Series(read_times(table[column], mixed=True).values)
+    except UnreadableTimeError as error:
+        held = shown_value(table[column][error.row])
+        told = f"{path}: column {column!r} holds {held} in line {table[LINE][error.row]}; {error}. Correct or drop it."
+        yield Finding(file, ColumnError(told), "bad_numbers")
+    return pl.Series([None] * len(table), dtype=pl.Float64)
 
 
 def count_ids(contents: Contents, path: Path) -> Reading[None]:

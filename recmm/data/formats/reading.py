@@ -6,14 +6,14 @@ the ``Contents``. ``strictly`` raises the error of the first finding, so whateve
 
 import logging
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from recmm.data.assembly import SplitColumns, assemble
-from recmm.data.dataset import SPLITS, MultimodalDataset, Split
+from recmm.data.dataset import SPLITS, TIME_UNIT, MultimodalDataset, Split
 from recmm.data.files.arrays import check_matrix, load_array
 from recmm.data.files.paths import require_file
 from recmm.data.finding import Finding
@@ -43,6 +43,7 @@ class Contents:
         observed: modality -> bool [n_items]; empty where the layout does not say, so that every entry counts.
         user_ids, item_ids: raw labels; None where there are none.
         origins: name of a split or modality, "users" or "items" -> its file, relative to ``source``.
+        time_unit: of the timestamps, a key of ``times.UNITS``; None where nothing says it.
     """
 
     name: str
@@ -56,11 +57,12 @@ class Contents:
     user_ids: list[str] | None = None
     item_ids: list[str] | None = None
     origins: dict[str, str] = field(default_factory=dict)
+    time_unit: str | None = None
 
     def assembled(self) -> MultimodalDataset:
         """The dataset of these contents; raises what ``assembly.assemble`` raises."""
         paths = {part: str(Path(self.source) / file) for part, file in self.origins.items()}
-        return assemble(
+        dataset = assemble(
             name=self.name,
             split=self.split,
             splits={part: columns._replace(source=paths[part]) for part, columns in self.splits.items()},
@@ -71,6 +73,9 @@ class Contents:
             observed=np.column_stack([self.observed[m] for m in self.features]) if self.observed else None,
             user_ids=self.user_ids,
             item_ids=self.item_ids,
+        )
+        return (
+            dataset if self.time_unit is None else replace(dataset, notes=dataset.notes | {TIME_UNIT: self.time_unit})
         )
 
 

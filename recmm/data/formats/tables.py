@@ -1,5 +1,6 @@
 """Tables in CSV, TSV or Parquet files: which column is which, and its values as text, numbers or times."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from recmm.data.files.parquet import try_parquet
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown, shown_value
 from recmm.data.files.text_lines import first_line
+from recmm.data.times import EXPECTED, UNITS, Times, UnreadableTimeError, read_times, resolution
 from recmm.errors import ColumnError, IdError
+
+log = logging.getLogger(__name__)
 
 ROW = "row\tnumber"  # column with a row's place in the file; not a name that anybody gives
 SEPARATORS = "\t,;|"
@@ -154,31 +158,41 @@ def numbers(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
     values = table[column]
     if not (values.dtype == pl.String or values.dtype.is_numeric()):
         raise ColumnError(f"{_typed(path, values)}; expected numbers.")
-    for kind in (pl.Float64,) if values.dtype.is_float() else (pl.Int64, pl.Float64):
+    fractional = values.dtype.is_float() or values.dtype.is_decimal()
+    for kind in (pl.Float64,) if fractional else (pl.Int64, pl.Float64):
         found = values.cast(kind, strict=False)
         if not found.null_count():
             return found.to_numpy()
     raise ColumnError(f"{_first(path, table, column, found.is_null())}; expected numbers.")
 
 
-def times(table: pl.DataFrame, column: str, path: Path) -> np.ndarray:
-    """Timestamps: numbers as they are, dates and times (ISO 8601, without a zone taken as UTC) as seconds since 1970.
+def times(table: pl.DataFrame, column: str, path: Path, form: str = "auto") -> Times:
+    """Timestamps at their full resolution; a type that cannot hold them apart is logged. ``form``: see ``read_times``.
 
     Raises:
-        ColumnError: an entry that is neither, with its row.
+        ColumnError: an entry that is no time, with its row.
     """
     values = table[column]
-    if values.dtype == pl.String and values.cast(pl.Float64, strict=False).is_null().all():
-        dates = values.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-        if dates.null_count():
-            raise ColumnError(
-                f"{_first(path, table, column, dates.is_null())}; expected numbers, or dates and times such as "
-                "2014-07-23 or 2014-07-23T10:00:00. To go without: --timestamp none."
-            )
-        return dates.dt.epoch("s").to_numpy()
-    if isinstance(values.dtype, pl.Date | pl.Datetime) and not values.null_count():
-        return values.dt.epoch("s").to_numpy()
-    return numbers(table, column, path)
+    if not (
+        values.dtype in (pl.String, pl.Null) or values.dtype.is_numeric() or values.dtype in (pl.Date, pl.Datetime)
+    ):
+        raise ColumnError(f"{_typed(path, values)}; {EXPECTED}.")
+    try:
+        found = read_times(values, form)
+    except UnreadableTimeError as error:
+        raise ColumnError(
+            f"{_at(path, table, column, error.row)}; {error}. Say how the column is written with --time-format, such "
+            "as '%m/%d/%Y' or '%d/%m/%Y %H:%M', or go without: --timestamp none."
+        ) from error
+    apart = resolution(values.cast(pl.Float32).to_numpy() if values.dtype == pl.Float32 else found.values)
+    if apart > 1:
+        unit = f" {UNITS[found.unit]}" if found.unit else ""
+        log.warning(
+            "%s: column %s is of type %s, which cannot hold times less than %g%s apart: earlier and later ones may "
+            "have become equal. Write them as integers or as float64.",
+            *(path, shown_value(column), shown(values.dtype), apart, unit),
+        )
+    return found
 
 
 def texts(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
@@ -217,7 +231,10 @@ def _typed(path: Path, values: pl.Series) -> str:
 
 
 def _first(path: Path, table: pl.DataFrame, column: str, bad: pl.Series) -> str:
-    place = int(bad.arg_max() or 0)
+    return _at(path, table, column, int(bad.arg_max() or 0))
+
+
+def _at(path: Path, table: pl.DataFrame, column: str, place: int) -> str:
     held = shown_value(table[column][place])
     return f"{path}: column {shown_value(column)} holds {held} in line {table[ROW][place]}"
 

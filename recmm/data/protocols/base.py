@@ -53,6 +53,10 @@ class SplitProtocol(ABC):
     table; its recipe enters the record.
     """
 
+    def ties(self, pairs: AllPairs) -> tuple[int, int] | None:
+        """How many decisions an order in time makes here, and how many of them are ties; None without such an order."""
+        return None
+
     @abstractmethod
     def divide(self, dataset: MultimodalDataset, pairs: AllPairs) -> tuple[Split, np.ndarray]:
         """What the new split is, with a name that no other protocol or setting has, and the part of each pair, int [n].
@@ -63,7 +67,8 @@ class SplitProtocol(ABC):
     def apply(self, dataset: MultimodalDataset) -> MultimodalDataset:
         """The same catalogue in this split.
 
-        Timestamps and weights are kept where all three splits have them.
+        Timestamps and weights are kept where all three splits have them. Ties in time are logged, and noted as
+        ``time_ties`` and ``time_decisions``.
 
         Raises:
             DataError: the catalogue lacks what the protocol needs.
@@ -87,7 +92,8 @@ class SplitProtocol(ABC):
             user_ids=dataset.user_ids,
             item_ids=dataset.item_ids,
         )
-        return replace(made, notes=_notes(dataset, made))
+        ties = _ties(self.ties(pairs), made)
+        return replace(made, notes=_notes(dataset, made) | ties)
 
 
 def _joined(columns: list[np.ndarray | None], order: np.ndarray) -> np.ndarray | None:
@@ -107,3 +113,17 @@ def _notes(old: MultimodalDataset, made: MultimodalDataset) -> dict[str, int | s
     )
     found = {note: made.notes[note] for note in ("users_without_history", "cold_items")}
     return old.notes | found | {"given_split": old.split.name, "given_training_pairs": len(old.train)}
+
+
+def _ties(found: tuple[int, int] | None, made: MultimodalDataset) -> dict[str, int | str]:
+    """The notes of ``SplitProtocol.ties``; ties are also logged."""
+    if found is None:
+        return {}
+    decisions, ties = found
+    if ties:
+        log.warning(
+            "%s, split %s: %s of %s decisions (%.1f %%) were ties in time, which something else than time decided. Are "
+            "the times cut, to whole days for example?",
+            *(made.name, made.split.name, f"{ties:,}", f"{decisions:,}", 100 * ties / decisions),
+        )
+    return {"time_decisions": decisions, "time_ties": ties}

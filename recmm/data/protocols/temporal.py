@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recmm.data.dataset import MultimodalDataset, Split
+from recmm.data.dataset import TIME_UNIT, MultimodalDataset, Split
 from recmm.data.protocols.base import AllPairs, SplitProtocol
 from recmm.data.splitting import cut_points, global_temporal, temporal_leave_one_out
+from recmm.data.times import UNITS, leave_one_out_ties
 from recmm.errors import ConfigError, DataError
 
 
@@ -17,6 +18,10 @@ class TemporalLeaveOneOut(SplitProtocol):
     Of pairs at the same time, the one with the greater dense item id counts as the later. Users with fewer than 3
     pairs keep them in training.
     """
+
+    def ties(self, pairs: AllPairs) -> tuple[int, int] | None:
+        """Two decisions for each user with 3 pairs or more; the item id decides the ties among them."""
+        return None if pairs.timestamps is None else leave_one_out_ties(pairs.users, pairs.timestamps)
 
     def divide(self, dataset: MultimodalDataset, pairs: AllPairs) -> tuple[Split, np.ndarray]:
         """See the base.
@@ -71,6 +76,17 @@ class GlobalTemporal(SplitProtocol):
                 f"val_from={self.val_from}, test_from={self.test_from}."
             )
 
+    def ties(self, pairs: AllPairs) -> tuple[int, int] | None:
+        """One decision for each pair; ties are the pairs that only the time of a cut moves beyond its share."""
+        if pairs.timestamps is None:
+            return None
+        if self.val_from is not None:
+            return len(pairs.users), 0
+        cuts = cut_points(pairs.timestamps, self.val_share, self.test_share)
+        beyond = [np.count_nonzero(pairs.timestamps >= cut) for cut in cuts]
+        asked = [round(share * len(pairs.users)) for share in (self.val_share + self.test_share, self.test_share)]
+        return len(pairs.users), int(sum(max(n - most, 0) for n, most in zip(beyond, asked, strict=True)))
+
     def divide(self, dataset: MultimodalDataset, pairs: AllPairs) -> tuple[Split, np.ndarray]:
         """See the base.
 
@@ -84,8 +100,10 @@ class GlobalTemporal(SplitProtocol):
         else:
             cuts = self.val_from, self.test_from
             name = f"temporal-from{_plain(cuts[0])}-{_plain(cuts[1])}"
+        unit = UNITS.get(str(dataset.notes.get(TIME_UNIT)))
+        counted = f"{unit} since 1970" if unit else "the source's unit"
         recipe = (
-            f"all pairs by time, from {_plain(times.min())} to {_plain(times.max())} in the source's unit: validation "
+            f"all pairs by time, from {_plain(times.min())} to {_plain(times.max())} in {counted}: validation "
             f"from {_plain(cuts[0])} on, test from {_plain(cuts[1])} on, training before"
         )
         return Split(name, recipe, negatives="warm"), global_temporal(times, *cuts)

@@ -67,6 +67,8 @@ CODES = {
     "unused_users": Code("note", "They only cost memory: drop them and number the users anew."),
     "unused_items": Code("note", "They are candidates of every ranking: drop them if they should not be."),
     "mixed_time_units": Code("warning", "Convert all timestamps to one unit, best seconds since 1970."),
+    "tied_times": Code("warning", "Import the times at their full resolution; report how many decisions were ties."),
+    "coarse_times": Code("warning", "Write the times as integers, or as float64, and import the data again."),
     "temporal_leak": Code("warning", "Split again by time, or do not call the split a temporal one."),
     # features
     "object_dtype": Code("error", "Save the matrix again as float32 or float16."),

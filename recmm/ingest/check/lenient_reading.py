@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recmm.data.assembly import SplitColumns
-from recmm.data.dataset import MultimodalDataset
+from recmm.data.dataset import TIME_UNIT, MultimodalDataset
 from recmm.data.formats.manifest import MANIFEST, guessed_manifest
 from recmm.data.formats.reading import Contents, Reading
 from recmm.ingest.check.findings import Findings
@@ -47,6 +47,7 @@ def from_dataset(dataset: MultimodalDataset) -> Found:
         observed={modality: present for modality, _, present in dataset.features.columns()},
         user_ids=dataset.user_ids,
         item_ids=dataset.item_ids,
+        time_unit=str(dataset.notes[TIME_UNIT]) if TIME_UNIT in dataset.notes else None,
     )
 
 

@@ -1,13 +1,13 @@
 """The result of an import, and the last steps from raw interactions to a dataset."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
 from recmm.data.assembly import assemble
-from recmm.data.dataset import MultimodalDataset, Split
+from recmm.data.dataset import TIME_UNIT, MultimodalDataset, Split
 from recmm.data.formats.manifest import RAW_COLUMNS
 from recmm.data.raw import RawInteractions
 
@@ -20,11 +20,13 @@ class Imported:
         raw: the raw content that features can be encoded from (``raw.parquet`` of ``formats.canonical``), row = dense
             id; None if the source has none.
         counts: description of what was dropped or noticed -> how many, for the summary.
+        remarks: sentences below the summary.
     """
 
     dataset: MultimodalDataset
     raw: pl.DataFrame | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
 
 
 def filtered(raw: RawInteractions, min_interactions: int) -> RawInteractions:
@@ -48,7 +50,7 @@ def dataset_from_raw(
         sources: modality -> file, for error messages.
     """
     columns = raw.columns()
-    return assemble(
+    dataset = assemble(
         name=name,
         split=split,
         splits=columns,
@@ -60,6 +62,7 @@ def dataset_from_raw(
         item_ids=raw.item_labels.to_list(),
         feature_sources=sources,
     )
+    return dataset if raw.time_unit is None else replace(dataset, notes=dataset.notes | {TIME_UNIT: raw.time_unit})
 
 
 def in_dense_order(table: pl.DataFrame, items: pl.Series) -> pl.DataFrame:

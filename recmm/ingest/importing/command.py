@@ -118,7 +118,17 @@ def import_(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="The column of times: numbers, or dates and times in ISO 8601. `none`: read no times.",
+            help="The column of times: dates and times in ISO 8601, or seconds, ms, us or ns since 1970. `none`: read "
+            "no times.",
+            rich_help_panel=TABLES,
+        ),
+    ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="How times are written: iso, s, ms, us, ns (since 1970), or a pattern such as '%m/%d/%Y %H:%M:%S'. "
+            "Default: auto, ISO 8601 or numbers whose unit is recognised by their size.",
             rich_help_panel=TABLES,
         ),
     ] = None,

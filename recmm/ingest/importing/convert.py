@@ -66,6 +66,8 @@ def convert(layout: Layout, source: Path, out: Path, *, name: str | None, given:
         with waiting(f"Checking and writing {out}"):
             fill_canonical(made.dataset, new, raw=made.raw)
     Console().print(summary(made))
+    for remark in made.remarks:
+        Console().print(printable(remark), soft_wrap=True, highlight=False, markup=False)
     Console().print(f"Next: {train_line(out)}", soft_wrap=True, highlight=False, markup=False)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from recmm.data.dataset import Split
 from recmm.data.formats.csv_table import InteractionColumns, read_interactions, read_items, read_labels
 from recmm.data.protocols.random_per_user import random_split
+from recmm.data.times import FORMATS
 from recmm.errors import ConfigError
 from recmm.ingest.cli.named_files import by_modality
 from recmm.ingest.importing.assembly import Imported, dataset_from_raw, filtered, in_dense_order
@@ -24,6 +25,7 @@ class CsvOptions:
     user: str | None = None
     item: str | None = None
     timestamp: str | None = None
+    time_format: str = "auto"
     rating: str | None = None
     split_column: str | None = None
     min_rating: float | None = None
@@ -49,6 +51,12 @@ class CsvOptions:
             raise ConfigError("--split-column applies to --split given: add that, or leave --split-column out.")
         if self.min_rating is None and self.rating is not None:
             raise ConfigError("--rating applies to --min-rating: add a threshold, or leave --rating out.")
+        if self.time_format not in FORMATS and "%" not in self.time_format:
+            raise ConfigError(
+                f"--time-format {self.time_format!r}: expected {', '.join(FORMATS)}, or a pattern such as '%m/%d/%Y'."
+            )
+        if self.timestamp == "none" and self.time_format != "auto":
+            raise ConfigError("--time-format applies to a column of times: leave it or --timestamp none out.")
         if self.items is None and (self.keep_all_items or self.item_id or self.text or self.image or self.audio):
             raise ConfigError(
                 "--keep-all-items, --item-id, --text, --image and --audio apply to a table of items: name one with "
@@ -81,6 +89,7 @@ def import_csv(folder: Path, name: str, options: CsvOptions, new: Path) -> Impor
         InteractionColumns(options.user, options.item, options.timestamp, options.rating, options.split_column),
         min_rating=options.min_rating,
         given_split=options.split == "given",
+        time_format=options.time_format,
     )
     raw = filtered(raw, options.min_interactions)
     table = None
@@ -105,10 +114,10 @@ def import_csv(folder: Path, name: str, options: CsvOptions, new: Path) -> Impor
     sources = {modality: str(folder / file) for modality, file in features.items()}
     dataset = dataset_from_raw(raw, reordered, name=name, split=split, sources=sources)
     if table is None:
-        return Imported(dataset, None, raw.dropped)
+        return Imported(dataset, None, raw.dropped, raw.remarks)
     known = int(raw.item_labels.is_in(table["item"].implode()).sum())
     counts = {
         "items absent from the table of items": len(raw.item_labels) - known,
         "items of that table without interactions, dropped": len(table) - known,
     }
-    return Imported(dataset, in_dense_order(table, raw.item_labels), raw.dropped | counts)
+    return Imported(dataset, in_dense_order(table, raw.item_labels), raw.dropped | counts, raw.remarks)

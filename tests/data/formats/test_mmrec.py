@@ -85,8 +85,8 @@ def test_timestamps_are_kept(folder: Path, time: str, kind: type) -> None:
     np.testing.assert_array_equal(dataset.train.timestamps.astype(int), [0, 1, 3, 5])
 
 
-def test_timestamps_must_be_numbers(folder: Path) -> None:
-    with pytest.raises(ColumnError, match=r"toy\.inter: 1 entries of column 'timestamp' are not numbers"):
+def test_timestamps_must_be_times(folder: Path) -> None:
+    with pytest.raises(ColumnError, match=r"toy\.inter: column 'timestamp' holds 'yesterday' in line 2; expected"):
         read(folder, "userID\titemID\tx_label\ttimestamp\n0\t0\t0\tyesterday\n")
 
 

@@ -179,3 +179,36 @@ def test_values_out_of_range_are_refused(values: dict[str, float], sentence: str
         GlobalTemporal(**values)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="must not be negative; got -1"):
         RandomPerUser(seed=-1)
+
+
+def test_a_split_by_time_says_how_many_of_its_decisions_were_ties(caplog: pytest.LogCaptureFixture) -> None:
+    timed = synthetic(n_users=60, n_items=40, timestamps=True)
+    fine = TemporalLeaveOneOut().apply(timed)
+    assert fine.notes["time_ties"] == 0 and "ties" not in caplog.text
+    whole_days = {
+        part: replace(pairs, timestamps=pairs.timestamps // (30 * 86400))
+        for part, pairs in timed.splits.items()
+        if pairs.timestamps is not None
+    }
+    cut = replace(timed, **whole_days)
+    for protocol in (TemporalLeaveOneOut(), GlobalTemporal()):
+        caplog.clear()
+        made = protocol.apply(cut)
+        ties, decisions = made.notes["time_ties"], made.notes["time_decisions"]
+        assert isinstance(ties, int) and isinstance(decisions, int) and 0 < ties < decisions
+        assert f"{ties:,} of {decisions:,} decisions" in caplog.text
+
+
+def test_nanoseconds_decide_a_split() -> None:
+    timed = synthetic(n_users=60, n_items=40, timestamps=True)
+    in_ns = {
+        part: replace(
+            pairs, timestamps=1_405_382_400 * 10**9 + (pairs.timestamps - timed.train.timestamps.min()) // 600
+        )
+        for part, pairs in timed.splits.items()
+        if pairs.timestamps is not None and timed.train.timestamps is not None
+    }
+    made = TemporalLeaveOneOut().apply(replace(timed, **in_ns))
+    for user in np.flatnonzero(made.test.user_counts()):
+        last = made.test.timestamps[made.test.users == user]
+        assert (made.train.timestamps[made.train.users == user] <= last).all()

@@ -147,6 +147,14 @@ def shuffled(values: np.ndarray) -> np.ndarray:
     return values[np.random.default_rng(3).permutation(len(values))]
 
 
+def whole_days(t: pl.DataFrame) -> pl.DataFrame:
+    return t.with_columns(pl.col("timestamp") // 86400 * 86400)
+
+
+def single_precision(t: pl.DataFrame) -> pl.DataFrame:
+    return t.with_columns(pl.col("timestamp").cast(pl.Float32))
+
+
 def nan_time(t: pl.DataFrame) -> pl.DataFrame:
     return first_row(t.with_columns(pl.col("timestamp").cast(pl.Float64)), "timestamp", float("nan"))
 
@@ -214,6 +222,8 @@ FAULTS: Mapping[str, tuple[str, str, Plant]] = {
     ),
     "users of nothing": ("unused_users", "note", interactions(lambda t: t.filter(FEW_USERS))),
     "not a number": ("bad_numbers", "error", interactions(nan_time)),
+    "whole days": ("tied_times", "warning", interactions(whole_days)),
+    "single precision": ("coarse_times", "warning", interactions(single_precision)),
     "milliseconds": ("mixed_time_units", "warning", interactions(milliseconds)),
     "the future in training": ("temporal_leak", "error", interactions(older_test)),
 }
