@@ -45,6 +45,7 @@ INNER_FLOORS = {
         "sources": 1,
         "splitting": 1,
         "times": 2,
+        "joins": 1,
         "dataset": 2,
         "assembly": 3,
         "batches": 3,

@@ -24,6 +24,7 @@ class FeatureScan:
         digests: uint64 [n_items], a hash of each finite row; two different rows share one with probability 2^-64.
         low, high: float32 [D], minimum and maximum of each column over the finite rows.
         mean: float64 [D], mean of each column over the finite rows.
+        flat: bool [n_items], finite rows that hold one value other than 0 in all of several columns.
     """
 
     dim: int
@@ -36,6 +37,7 @@ class FeatureScan:
     low: np.ndarray
     high: np.ndarray
     mean: np.ndarray
+    flat: np.ndarray
 
     @cached_property
     def zero(self) -> np.ndarray:
@@ -46,6 +48,11 @@ class FeatureScan:
     def constant(self) -> np.ndarray:
         """bool [D]: columns that hold the same value in all finite rows."""
         return self.low == self.high
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest absolute value in the finite rows; 0 if there are none."""
+        return float(max(-self.low.min(), self.high.max(), 0.0)) if self.finite.any() else 0.0
 
     @cached_property
     def groups(self) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +79,7 @@ def scan(values: np.ndarray, observed: np.ndarray, modality: str) -> FeatureScan
     n_items, dim = values.shape
     finite, norms, digests = np.zeros(n_items, bool), np.zeros(n_items), np.zeros(n_items, np.uint64)
     low, high, total = np.full(dim, np.inf, np.float32), np.full(dim, -np.inf, np.float32), np.zeros(dim)
+    flat = np.zeros(n_items, bool)
     n_bad = 0
     blocks = visible_chunks(values, observed)
     n_blocks = -(-n_items // max(1, CHUNK // dim))
@@ -89,10 +97,11 @@ def scan(values: np.ndarray, observed: np.ndarray, modality: str) -> FeatureScan
         digests[places] = [_digest(row) for row in kept]
         total += kept.sum(axis=0, dtype=np.float64)
         if len(kept):
+            flat[places] = (dim > 1) & (kept.min(axis=1) == kept.max(axis=1)) & kept[:, 0].astype(bool)
             np.minimum(low, kept.min(axis=0), out=low)
             np.maximum(high, kept.max(axis=0), out=high)
     mean = total / max(1, int(np.count_nonzero(finite)))
-    return FeatureScan(dim, str(values.dtype), observed, n_bad, finite, norms, digests, low, high, mean)
+    return FeatureScan(dim, str(values.dtype), observed, n_bad, finite, norms, digests, low, high, mean, flat)
 
 
 def _digest(row: np.ndarray) -> int:

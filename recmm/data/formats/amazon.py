@@ -13,7 +13,7 @@ import re
 import warnings
 from array import array
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import polars as pl
 
 from recmm.data.files.quoting import shown_value
 from recmm.data.files.text_lines import lines
+from recmm.data.joins import check_join
 from recmm.data.raw import RawInteractions
 from recmm.errors import ColumnError, DataError, IdError
 
@@ -77,7 +78,8 @@ def read_texts(path: Path, items: pl.Series, *, without_description: bool = Fals
     Lines of other items are not parsed beyond the ASIN. Of several lines of one item the first is used.
 
     Raises:
-        MissingFileError, DataError: as ``text_lines.lines``; a line that is no record; no line of any of the items.
+        MissingFileError, DataError: as ``text_lines.lines``; a line that is no record.
+        IdError: no line of any of the items.
         ColumnError: a record without asin.
     """
     wanted = {asin: row for row, asin in enumerate(items)}
@@ -95,8 +97,10 @@ def read_texts(path: Path, items: pl.Series, *, without_description: bool = Fals
         if len(rows) == CHUNK:
             chunks.append(_chunk(rows, made))
             rows, made = [], []
-    if not n_found:
-        raise DataError(f"{path} has no line for any of the {len(items):,} items. Is it of the same category?")
+    if n_found < len(items):
+        theirs = [record["asin"] for _, record in islice(_records(path, "the metadata"), 1) if "asin" in record]
+        known = [asin for asin in items if asin not in wanted]
+        check_join(items, [*known, *theirs], source=str(path), catalogue="the reviews")
     table = pl.concat([*chunks, _chunk(rows, made)])
     return pl.DataFrame({"row": range(len(items))}, schema={"row": pl.Int64}).join(
         table, on="row", how="left", maintain_order="left"

@@ -9,7 +9,8 @@ import polars as pl
 from recmm.data.files.paths import require_file
 from recmm.data.files.row_file import RowFile
 from recmm.data.files.text_lines import watched
-from recmm.errors import FeatureShapeError, TruncatedFileError
+from recmm.data.joins import check_join
+from recmm.errors import TruncatedFileError
 
 DIM = 4096
 ROW = np.dtype([("asin", "S10"), ("values", "<f4", (DIM,))])
@@ -27,7 +28,7 @@ def copy_image_rows(path: Path, items: pl.Series, target: RowFile) -> dict[str, 
     Raises:
         MissingFileError: there is no such file.
         TruncatedFileError: its size is not a multiple of a row's.
-        FeatureShapeError: no row of any of the items.
+        IdError: no row of any of the items.
     """
     asins = items.cast(pl.Binary).to_numpy().astype("S")
     order = np.argsort(asins)
@@ -44,8 +45,10 @@ def copy_image_rows(path: Path, items: pl.Series, target: RowFile) -> dict[str, 
         target.write(ids[new & finite], rows["values"][new & finite])
         for what, rows_passed in zip(passed, (~ours, ours & ~new, new & ~finite), strict=True):
             passed[what] += int(np.count_nonzero(rows_passed))
-    if not target.written.any():
-        raise FeatureShapeError(f"{path} has no row for any of the {len(items):,} items. Is it of the same category?")
+    if not target.written.all():
+        theirs = next(_blocks(path))["asin"][:1].astype("S").tolist()
+        named = [*items.filter(pl.Series(target.written)), *(asin.decode(errors="replace") for asin in theirs)]
+        check_join(items, named, source=str(path), catalogue="the reviews")
     return passed
 
 

@@ -10,6 +10,7 @@ from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown_value
 from recmm.data.formats import tables
 from recmm.data.formats.manifest import RAW_COLUMNS
+from recmm.data.joins import warn_of_twins
 from recmm.data.raw import RawInteractions
 from recmm.errors import ColumnError, IdError
 
@@ -80,6 +81,8 @@ def read_interactions(
     table = tables.read_columns(path, column.values())
     users, user_labels = tables.codes(tables.labels(table, user, path))
     items, item_labels = tables.codes(tables.labels(table, item, path))
+    warn_of_twins(user_labels, "user", str(path))
+    warn_of_twins(item_labels, "item", str(path))
     times = None if timestamp is None else tables.times(table, timestamp, path, time_format)
     raw = RawInteractions(
         users,
@@ -148,7 +151,8 @@ def read_labels(path: Path) -> pl.Series:
         return read_items(path)["item"]
     require_file(path, "the ids of a feature file")
     try:
-        found = pl.Series(path.read_text(encoding="utf-8-sig").splitlines(), dtype=pl.String)
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+        found = pl.Series(lines, dtype=pl.String)
     except UnicodeDecodeError as error:
         raise ColumnError(f"{path} is not text in UTF-8 ({error}); expected one item label in each line.") from error
     bad = (found == "") | ~found.is_first_distinct()

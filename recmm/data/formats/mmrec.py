@@ -8,6 +8,7 @@ import polars as pl
 
 from recmm.data.assembly import SplitColumns
 from recmm.data.dataset import SPLITS, MultimodalDataset, Split
+from recmm.data.files.delimited import TABS, fault
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown, shown_value
 from recmm.data.files.text_lines import first_line
@@ -144,7 +145,7 @@ def read_table(path: Path, role: str, required: tuple[str, ...], *, optional: tu
     try:
         table = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = shown(str(error).partition("\n")[0])
+        reason = fault(path, TABS) or shown(str(error).partition("\n")[0])
         raise ColumnError(f"{path} cannot be read as a table with the columns {listed}: {reason}.") from error
     filled = table.select(~pl.all_horizontal(pl.all().is_null())).to_series()
     return table.with_row_index(LINE, offset=2).filter(filled)

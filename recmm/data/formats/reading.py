@@ -14,7 +14,8 @@ import numpy as np
 
 from recmm.data.assembly import SplitColumns, assemble
 from recmm.data.dataset import SPLITS, TIME_UNIT, MultimodalDataset, Split
-from recmm.data.files.arrays import check_matrix, load_array
+from recmm.data.files.arrays import check_matrix
+from recmm.data.files.feature_files import load_matrix, named_file
 from recmm.data.files.paths import require_file
 from recmm.data.finding import Finding
 from recmm.errors import DataError, FeatureFileError, MissingFileError
@@ -125,9 +126,11 @@ def read_features(contents: Contents, folder: Path, files: Mapping[str, str]) ->
     """Map the matrix of each modality -> file into ``contents``; its values and number of rows are checked later."""
     for modality, file in files.items():
         contents.origins[modality] = file
-        if not (yield from is_there(folder, file, role := f"the features of {modality!r}")):
+        if not (
+            yield from is_there(folder, named_file(Path(file))[0].as_posix(), role := f"the features of {modality!r}")
+        ):
             continue
-        values = yield from attempt(file, None, load_array, folder / file, role)
+        values = yield from attempt(file, None, load_matrix, folder / file, role)
         if values is None:
             continue
         try:

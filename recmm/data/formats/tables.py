@@ -3,21 +3,21 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from recmm.data.files.delimited import dialect, fault, several_lines, told_spans
 from recmm.data.files.parquet import try_parquet
 from recmm.data.files.paths import require_file
 from recmm.data.files.quoting import shown, shown_value
-from recmm.data.files.text_lines import first_line
 from recmm.data.times import EXPECTED, UNITS, Times, UnreadableTimeError, read_times, resolution
 from recmm.errors import ColumnError, IdError
 
 log = logging.getLogger(__name__)
 
 ROW = "row\tnumber"  # column with a row's place in the file; not a name that anybody gives
-SEPARATORS = "\t,;|"
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 NAMES: Mapping[str, tuple[str, ...]] = {  # what a column may be called, without case, blanks and underscores
     "user": ("user", "userid", "uid", "reviewerid", "customerid", "visitorid"),
@@ -43,7 +43,7 @@ def column_names(path: Path, role: str) -> list[str]:
     if start.startswith((b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")):
         raise ColumnError(f"{path} is compressed. Unpack it first, or keep the table as Parquet.")
     try:
-        return pl.read_csv(path, separator=_separator(path), infer_schema=False, n_rows=0, glob=False).columns
+        return _read_csv(path, n_rows=0).columns
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
 
@@ -77,8 +77,8 @@ def find_column(
 def read_columns(path: Path, columns: Iterable[str | None]) -> pl.DataFrame:
     """These columns (``None`` and repetitions left out) and ``ROW``, without rows in which all of them are empty.
 
-    Those of a CSV or TSV are text. ``ROW`` is the line of the file as long as no quoted value spans several, for
-    Parquet the row from 1.
+    Those of a CSV or TSV are text; quoted values that span lines are logged. ``ROW`` is the line in which the row
+    begins, for Parquet the row from 1.
 
     Raises:
         ColumnError: not readable as a table in UTF-8.
@@ -87,14 +87,18 @@ def read_columns(path: Path, columns: Iterable[str | None]) -> pl.DataFrame:
     parquet = _is_parquet(path)
     try:
         table = (
-            pl.read_parquet(path, columns=wanted, glob=False)
-            if parquet
-            else pl.read_csv(path, separator=_separator(path), infer_schema=False, columns=wanted, glob=False)
+            pl.read_parquet(path, columns=wanted, glob=False) if parquet else _read_csv(path, columns=wanted)
         ).select(wanted)
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
     filled = table.select(~pl.all_horizontal(pl.all().is_null())).to_series()
-    return table.with_row_index(ROW, offset=1 if parquet else 2).filter(filled)
+    numbered = table.with_row_index(ROW, offset=1 if parquet else 2)
+    lines, spans = ([], []) if parquet else several_lines(path, dialect(path), len(table))
+    if spans:
+        log.warning("%s", told_spans(path, spans))
+        if len(lines) == len(table):
+            numbered = numbered.with_columns(pl.Series(ROW, lines, pl.UInt32))
+    return numbered.filter(filled)
 
 
 def as_text(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
@@ -220,10 +224,9 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _separator(path: Path) -> str:
-    """The separator that occurs most often in the first line."""
-    header = first_line(path)
-    return max(SEPARATORS, key=header.count) if any(map(header.count, SEPARATORS)) else ","
+def _read_csv(path: Path, **options: Any) -> pl.DataFrame:
+    separator, quote = dialect(path)
+    return pl.read_csv(path, separator=separator, quote_char=quote, infer_schema=False, glob=False, **options)
 
 
 def _typed(path: Path, values: pl.Series) -> str:
@@ -240,5 +243,6 @@ def _at(path: Path, table: pl.DataFrame, column: str, place: int) -> str:
 
 
 def _unreadable(path: Path, error: BaseException) -> ColumnError:
-    reason = shown((str(error).splitlines() or [type(error).__name__])[0])
+    reason = "" if _is_parquet(path) or isinstance(error, OSError) else fault(path, dialect(path))
+    reason = reason or shown((str(error).splitlines() or [type(error).__name__])[0])
     return ColumnError(f"{path} is not readable as a table (CSV or TSV in UTF-8, or Parquet): {reason}.")

@@ -35,6 +35,7 @@ from recmm.settings import suggestion
 
 _METHOD_GROUPS = ("model", "dataset", "missing", "imputer")  # one constructor each, without **kwargs
 _ENTRY_GROUPS = ("callbacks", "logger")  # any number of named constructors
+_REPLACED = ("dataset.features",)  # mappings whose keys are free
 _BROUGHT_BY = {"dataset.protocol": "split=item_cold_start or another choice of the group split"}
 
 
@@ -110,7 +111,8 @@ def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoade
 def rewritten(overrides: Iterable[str], loader: ConfigLoader) -> list[str]:
     """The overrides in a form that Hydra 1.3 accepts and that names the search space of the chosen method.
 
-    ``group=null`` becomes ``~group``. ``search=default`` with ``model=X`` becomes ``search=X`` if ``conf/search`` has a
+    ``group=null`` becomes ``~group``. ``dataset.features={...}`` replaces the files that the dataset names, where Hydra
+    would refuse other modalities. ``search=default`` with ``model=X`` becomes ``search=X`` if ``conf/search`` has a
     file of this name.
     """
     overrides = list(overrides)
@@ -121,7 +123,10 @@ def rewritten(overrides: Iterable[str], loader: ConfigLoader) -> list[str]:
     for override in overrides:
         group, _, value = override.partition("=")
         is_null_group = value == "null" and "." not in group and group_exists(loader, group)
-        result.append(f"~{group}" if is_null_group else override)
+        if group in _REPLACED and value.startswith("{"):
+            result += [f"~{group}", f"+{override}"]
+        else:
+            result.append(f"~{group}" if is_null_group else override)
     return result
 
 

@@ -13,6 +13,7 @@ from recmm.ingest.feature_scan import FeatureScan, scan
 
 PLACEHOLDER_SHARE, PLACEHOLDER_LEAST = 0.005, 3  # so many equal rows are taken for a placeholder
 MANY_CONSTANT = 0.5  # of the columns
+LARGE = 1e6  # value beyond which float32 keeps less than a digit behind the point
 SCALES_APART = 10  # ratio of the median norms of two modalities
 
 
@@ -54,6 +55,7 @@ def _check_rows_of(found: Found, modality: str, seen: FeatureScan) -> None:
         add("not_finite", where, f"{message} {bad[0]}.")
     if not seen.finite.any():
         return
+    _check_sizes_of(found, modality, seen)
     if seen.is_dead:
         add("dead_modality", where, f"All {n_observed:,} observed rows are the same: they tell no two items apart.")
         return
@@ -66,6 +68,10 @@ def _check_rows_of(found: Found, modality: str, seen: FeatureScan) -> None:
         message = f"{len(constant):,} of {seen.dim:,} columns hold one value in all rows, the first is column"
         severity: Severity | None = "warning" if len(constant) > MANY_CONSTANT * seen.dim else None
         add("constant_columns", where, f"{message} {constant[0]}.", severity)
+    flat = np.flatnonzero(seen.flat)
+    if len(flat):
+        message = f"{len(flat):,} of {n_observed:,} rows hold one value in all columns, the first is row {flat[0]}"
+        add("constant_rows", where, f"{message}.")
     first, sizes = seen.groups
     if len(first):
         message = (
@@ -79,6 +85,23 @@ def _check_rows_of(found: Found, modality: str, seen: FeatureScan) -> None:
             f"{message}{', as a placeholder would' if many else ''}.",
             "warning" if many else None,
         )
+
+
+def _check_sizes_of(found: Found, modality: str, seen: FeatureScan) -> None:
+    """Are values so large that products of them lose precision, or overflow?"""
+    if seen.largest <= LARGE:
+        return
+    row = int(seen.norms.argmax())
+    message = f"The largest value is {seen.largest:.3g}, and row {row} has the norm {seen.norms[row]:.3g}"
+    if seen.norms[row] ** 2 > np.finfo(np.float32).max:
+        found.findings.add(
+            "large_values",
+            found.origin(modality),
+            f"{message}: its square overflows float32, so norms and products become infinite.",
+            "error",
+        )
+    else:
+        found.findings.add("large_values", found.origin(modality), f"{message}.")
 
 
 def _check_alignment(

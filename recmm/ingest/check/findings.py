@@ -81,6 +81,10 @@ CODES = {
     "zero_rows": Code("warning", "Mark them as not observed if the item has no such data: a zero row passes for data."),
     "duplicate_rows": Code("note", "Mark placeholders, such as a picture that says 'no image', as not observed."),
     "constant_columns": Code("note", "They say nothing; drop them if they are many."),
+    "constant_rows": Code("warning", "Encode these items again, or mark them as not observed."),
+    "large_values": Code(
+        "warning", "Scale the features, for example to rows of norm 1, or repair what made them so large."
+    ),
     "dead_modality": Code("error", "Encode this modality again, or leave it out with dataset.modalities=[...]."),
     "bare_items": Code("note", "Methods see them through interactions alone."),
     "different_scales": Code("note", "Use a method or an imputer that normalises, or scale the features."),

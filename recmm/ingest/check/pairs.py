@@ -8,6 +8,7 @@ import numpy as np
 from recmm.data.assembly import SplitColumns, refuse_overlap
 from recmm.data.checks import check_not_empty, checked_ids, checked_labels, checked_numbers, most_ids
 from recmm.data.dataset import SPLITS, Interactions
+from recmm.data.formats.reading import NOTHING
 from recmm.ingest.check.findings import Severity
 from recmm.ingest.check.lenient_reading import Found
 from recmm.ingest.check.times import check_times
@@ -64,7 +65,8 @@ def _names(labels: list[str] | None, size: int) -> list[str]:
 def _clean(found: Found, part: str, columns: SplitColumns, sizes: Mapping[str, int]) -> Interactions:
     """The usable pairs of one split; what cannot be used is noted."""
     findings, where = found.findings, f"{found.origin(part)}, {part}"
-    findings.attempt(None, where, check_not_empty, columns.users, columns.items, part, columns.source)
+    if columns is not NOTHING:  # its file could not be read, which is a finding of its own
+        findings.attempt(None, where, check_not_empty, columns.users, columns.items, part, columns.source)
     usable = np.ones(len(columns.users), bool)
     for kind, ids in (("user", columns.users), ("item", columns.items)):
         if findings.attempt("id_range", where, checked_ids, ids, kind, sizes[kind], columns.source) is None:

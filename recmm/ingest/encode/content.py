@@ -8,6 +8,7 @@ import polars as pl
 
 from recmm.data.formats import tables
 from recmm.data.formats.manifest import RAW
+from recmm.data.joins import check_join
 from recmm.errors import ConfigError, DataError
 from recmm.ingest.encode.registry import RAW_COLUMN
 
@@ -50,7 +51,8 @@ def raw_content(
 
     Raises:
         ConfigError: neither a table nor a folder of files, or ``files`` for texts.
-        MissingFileError, ColumnError, IdError: the table is absent, lacks a column, or has two rows for an item.
+        MissingFileError, ColumnError, IdError: the table is absent, lacks a column, has two rows for an item, or none
+            of an item of the catalogue.
         DataError: two files for one item, or no content for any item.
     """
     wanted = column or RAW_COLUMN[modality]
@@ -70,6 +72,7 @@ def raw_content(
             f"{folder} holds no {RAW}, so say where the raw content is: --table FILE --id-column NAME --column NAME"
             + ("." if modality == "textual" else ", or --files FOLDER with one file per item, named by its label.")
         )
+    check_join(items, found[ITEM], source=str(table))
     joined = pl.DataFrame({ITEM: items}, schema={ITEM: pl.String}).join(
         found, on=ITEM, how="left", maintain_order="left"
     )
@@ -94,20 +97,22 @@ def _by_name(items: list[str], files: Path) -> Content:
     """Files called <raw label>.<any suffix> directly in the folder ``files``."""
     dense = {label: place for place, label in enumerate(items)}
     entries: list[str | None] = [None] * len(items)
-    unknown = 0
+    unknown = []
     for entry in sorted(os.scandir(files), key=lambda entry: entry.name):
         if not entry.is_file() or entry.name.startswith("."):
             continue
         place = dense.get(os.path.splitext(entry.name)[0])
         if place is None:
-            unknown += 1
+            unknown.append(os.path.splitext(entry.name)[0])
         elif entries[place] is not None:
             raise DataError(
                 f"{entries[place]} and {entry.path} are both named after item {items[place]}; expected one."
             )
         else:
             entries[place] = entry.path
-    return Content(entries, f"the files of {files}, named by item label", unknown)
+    named = [label for label, entry in zip(items, entries, strict=True) if entry is not None]
+    check_join(items, [*named, *unknown], source=f"The files of {files}")
+    return Content(entries, f"the files of {files}, named by item label", len(unknown))
 
 
 def _read(path: Path, id_column: str | None, column: str) -> pl.DataFrame:

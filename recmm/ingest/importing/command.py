@@ -60,7 +60,8 @@ def import_(
         list[str] | None,
         typer.Option(
             metavar="MODALITY=FILE",
-            help="A .npy file with one row per item. Repeat for each modality. Not for amazon.",
+            help="A matrix with one row per item: .npy, .npz, .pt, .safetensors or .parquet; FILE:NAME if the file "
+            "holds several. Repeat for each modality. Not for amazon.",
         ),
     ] = None,
     labels: Annotated[
@@ -183,7 +184,7 @@ def import_(
         typer.Option(
             metavar="MODALITY=FILE",
             help="The item of each row in a --features file: a text file with one item label per line, or a table with "
-            "a column of items. Default: rows follow --items.",
+            "a column of items. Default: the column of items in a .parquet file, else rows follow --items.",
             rich_help_panel=TABLES,
         ),
     ] = None,

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recmm.data.dataset import Split
+from recmm.data.files.feature_files import label_column
 from recmm.data.formats.csv_table import InteractionColumns, read_interactions, read_items, read_labels
+from recmm.data.joins import check_join
 from recmm.data.protocols.random_per_user import random_split
 from recmm.data.times import FORMATS
 from recmm.errors import ConfigError
@@ -71,13 +73,14 @@ def import_csv(folder: Path, name: str, options: CsvOptions, new: Path) -> Impor
 
     Raises:
         ConfigError: options that contradict each other, or features whose rows cannot be assigned to items.
-        DataError: a file is absent, or a reader refuses it.
+        DataError: a file is absent, a reader refuses it, or labels name no item.
     """
     features = by_modality(options.features, "--features")
     ids = by_modality(options.feature_ids, "--feature-ids")
     if unknown := [modality for modality in ids if modality not in features]:
         raise ConfigError(f"--feature-ids {unknown[0]}=...: there is no --features {unknown[0]}=FILE.")
-    in_table_order = [modality for modality in features if modality not in ids]
+    labelled = {m: column for m, file in features.items() if m not in ids and (column := label_column(folder / file))}
+    in_table_order = [modality for modality in features if modality not in ids and modality not in labelled]
     if in_table_order and options.items is None:
         raise ConfigError(
             f"--features {in_table_order[0]}=...: which row belongs to which item? Add --feature-ids "
@@ -101,15 +104,23 @@ def import_csv(folder: Path, name: str, options: CsvOptions, new: Path) -> Impor
             image=options.image,
             audio=options.audio,
         )
+    raw = raw.dense()
+    rows = {m: read_labels(folder / ids[m]) for m in ids} | {
+        m: table["item"] for m in in_table_order if table is not None
+    }
+    rows |= {m: read_items(folder / features[m], item=column)["item"] for m, column in labelled.items()}
+    if table is not None:
+        source = f"{folder / str(options.items)} (--items)"
+        check_join(raw.item_labels, table["item"], source=source, catalogue=options.interactions)
+    for modality in (*ids, *labelled):
+        source = f"{folder / ids.get(modality, features[modality])} (the items of the features {modality!r})"
+        check_join(raw.item_labels, rows[modality], source=source, catalogue=options.interactions)
     raw = raw.dense(table["item"] if table is not None and options.keep_all_items else None)
     split = Split(options.split_name or "given", "as given by the table of interactions")
     if options.split == "random":
         seed = options.split_seed or 0
         raw = raw.split_at_random(seed)
         split = random_split(seed, options.split_name)
-    rows = {m: read_labels(folder / ids[m]) for m in ids} | {
-        m: table["item"] for m in in_table_order if table is not None
-    }
     reordered = {m: reorder_features(folder / file, rows[m], raw.item_labels, new, m) for m, file in features.items()}
     sources = {modality: str(folder / file) for modality, file in features.items()}
     dataset = dataset_from_raw(raw, reordered, name=name, split=split, sources=sources)

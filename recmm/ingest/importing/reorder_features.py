@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recmm.data.files.arrays import load_features, release_pages
+from recmm.data.files.arrays import as_features, load_features, release_pages
+from recmm.data.files.feature_files import load_matrix
 from recmm.data.files.row_file import row_file
 from recmm.data.formats.manifest import feature_file
 from recmm.errors import FeatureShapeError, FeatureValueError
@@ -19,7 +20,7 @@ def reorder_features(
     """Copy the rows of a feature file, reordered by dense item id, into the new canonical folder.
 
     Args:
-        source: .npy [n, D]; a row that holds only NaN counts as absent.
+        source: a file that ``load_matrix`` reads, [n, D]; a row that holds only NaN counts as absent.
         labels: the raw item label of each row [n], unique.
         items: the catalogue's raw labels [n_items], row = dense id.
         new: the canonical folder in progress.
@@ -31,10 +32,10 @@ def reorder_features(
     Raises:
         FeatureShapeError: the number of rows is not the number of labels.
         FeatureValueError: a row holds NaN or Inf beside other values.
-        DataError: ``load_features`` refuses the file.
+        DataError: ``load_matrix`` refuses the file.
     """
     role = f"the features of {modality!r}"
-    values = load_features(source, role)
+    values = as_features(load_matrix(source, role, labelled=True), f"{source} ({role})")
     if len(values) != len(labels):
         raise FeatureShapeError(
             f"{source} has {len(values):,} rows for {len(labels):,} item labels; expected one row per label, in the "

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recmm.data.files.row_file import row_file
 from recmm.data.formats.amazon import assemble_text, read_reviews, read_texts
 from recmm.data.formats.amazon_images import DIM, copy_image_rows
-from recmm.errors import ColumnError, DataError, FeatureShapeError, IdError, TruncatedFileError
+from recmm.errors import ColumnError, DataError, IdError, TruncatedFileError
 
 REVIEW = {
     "reviewerID": "A1",
@@ -162,7 +162,7 @@ def test_lines_of_other_items_are_not_looked_at(path: Path) -> None:
 
 def test_metadata_of_another_category(path: Path) -> None:
     write(path, [META])
-    with pytest.raises(DataError, match="no line for any of the 1 items"):
+    with pytest.raises(IdError, match=r"none of the 1 items of the reviews: a label there is .*, .* is 'B7'"):
         read_texts(path, pl.Series(["B7"]))
 
 
@@ -200,6 +200,6 @@ def test_images_of_another_category(path: Path) -> None:
     path.write_bytes(image_rows((b"B000000001", 1.0)))
     with (
         row_file(path.with_suffix(".npy"), 1, DIM, np.dtype("<f4")) as target,
-        pytest.raises(FeatureShapeError, match="no row for any of the 1 items"),
+        pytest.raises(IdError, match="none of the 1 items of the reviews: a label there is 'B000000001'"),
     ):
         copy_image_rows(path, pl.Series(["B7"]), target)

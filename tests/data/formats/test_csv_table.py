@@ -1,6 +1,7 @@
 """Tables with raw labels: what is which column, and what is wrong in which line."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -216,3 +217,32 @@ def test_tables_in_utf_16_are_named(path: Path) -> None:
     path.write_bytes("user,item\na,b\n".encode("utf-16"))
     with pytest.raises(ColumnError, match=r"the first line is not text in UTF-8 .*Save the table as UTF-8"):
         read_interactions(path)
+
+
+def test_between_tabs_quotation_marks_are_text(tmp_path: Path) -> None:
+    (tmp_path / "items.tsv").write_text('item\ttitle\ni0\t"Half open\ni1\tThing\ni2\tclosing"\ni3\t5" ruler\n')
+    assert read_items(tmp_path / "items.tsv", text=["title"])["text"].to_list() == [
+        '"Half open',
+        "Thing",
+        'closing"',
+        '5" ruler',
+    ]
+
+
+def test_a_quoted_value_that_spans_lines_is_a_warning(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.write_text('item,title\ni0,"Half open\ni1,Thing\ni2,closing"\ni3,x\n,y\n')
+    with pytest.raises(IdError, match="the first in line 6"):
+        read_items(path, text=["title"])
+    assert "quoted values of a row span several lines, the first from line 2 to 4" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [pl.Float32, pl.Datetime("ns"), pl.Decimal(20, 2)])
+def test_times_of_parquet_keep_what_their_type_can_hold(kind: Any, tmp_path: Path, caplog: Any) -> None:
+    second = 1_405_382_400
+    times = pl.Series("time", [second, second + 1]).cast(pl.Float64 if kind != pl.Datetime("ns") else pl.Int64)
+    table = pl.DataFrame({"user": ["a", "b"], "item": ["x", "y"], "time": times.cast(kind)})
+    table.write_parquet(tmp_path / "t.parquet")
+    found = read_interactions(tmp_path / "t.parquet").timestamps
+    assert found is not None
+    assert (len(set(found.tolist())) == 1) == ("cannot hold times less than 128 seconds apart" in caplog.text)
+    assert ("less than 128 seconds" in caplog.text) == (kind == pl.Float32)

@@ -185,6 +185,13 @@ FAULTS: Mapping[str, tuple[str, str, Plant]] = {
     "NaN": ("not_finite", "error", feature("visual", set_rows(slice(20, 40), np.nan))),
     "zeros": ("zero_rows", "warning", feature("visual", set_rows(slice(20, 40), 0))),
     "placeholders": ("duplicate_rows", "warning", feature("visual", set_rows(slice(20, 40), 0.5))),
+    "rows of one value": (
+        "constant_rows",
+        "warning",
+        feature("visual", lambda v: np.r_[np.full_like(v[:1], 0.3), v[1:]]),
+    ),
+    "large values": ("large_values", "warning", feature("visual", lambda v: v * np.float32(1e8))),
+    "values whose squares overflow": ("large_values", "error", feature("visual", lambda v: v * np.float32(1e30))),
     "two equal rows": ("duplicate_rows", "note", feature("visual", lambda v: v[[0, 1, 2, *range(2, len(v) - 1)]])),
     "a constant column": (
         "constant_columns",
@@ -251,7 +258,7 @@ def test_what_is_no_error_can_be_read(folder: Path, fault: str) -> None:
 
 
 # Errors that the reader lets through, because the files are sound: what they say makes results worthless.
-SPOILT = {"one row for all", "nothing observed", "the future in training"}
+SPOILT = {"values whose squares overflow", "one row for all", "nothing observed", "the future in training"}
 
 
 @pytest.mark.parametrize("fault", [name for name, (_, severity, _) in FAULTS.items() if severity == "error"])
@@ -499,3 +506,16 @@ def test_every_code_is_planted_somewhere() -> None:
     elsewhere = {"unsafe_pickle", "raw_ids", "wrong_statistics", "unreadable_data"}
     natural = {"cold_items", "unused_items"}
     assert {code for code, _, _ in FAULTS.values()} | elsewhere | natural == set(CODES)
+
+
+def test_a_missing_table_is_one_finding(tmp_path: Path) -> None:
+    np.save(tmp_path / "image_feat.npy", np.ones((3, 2), np.float32))
+    arguments = ["dataset=mmrec", f"dataset.folder={tmp_path}", "dataset.modalities=[]"]
+    assert check(*arguments, code=1).count("error    ") == 1
+
+
+def test_a_name_cannot_act_on_the_terminal(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"name": "toy\x1b[2J\x9b31m"}))
+    told = check(folder, code=1)
+    assert "\x1b" not in told and "\x9b" not in told and "\\x1b[2J" in told

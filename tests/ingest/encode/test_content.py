@@ -71,5 +71,5 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path, write_raw: Callable
     with pytest.raises(IdError, match=r"1 rows name an item for a second time, the first is 'i1' in line 4"):
         content(folder, table=table)
     table.write_text("item,text\nX1,a\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"no content for any of the 40 items.*'i0'.*1 rows or files belong to no item"):
+    with pytest.raises(DataError, match=r"names none of the 40 items.*'X1'.*'i0'"):
         content(folder, table=table)

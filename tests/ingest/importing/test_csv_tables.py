@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recmm.data.formats import read_canonical
-from recmm.errors import ColumnError, ConfigError, DataError, FeatureShapeError, FeatureValueError, MissingFileError
+from recmm.data.protocols import TemporalLeaveOneOut
+from recmm.errors import (
+    ColumnError,
+    ConfigError,
+    DataError,
+    FeatureShapeError,
+    FeatureValueError,
+    IdError,
+    MissingFileError,
+)
 from tests.ingest.importing.running import pairs_of, run, write_csv
 
 
@@ -118,3 +127,55 @@ def test_what_does_not_go_leaves_nothing(
     with pytest.raises(error, match=message):
         run(table, "--from", "csv", "--out", tmp_path / "made", *arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_features_in_a_table_with_a_column_of_items_are_joined_by_it(table: Path, tmp_path: Path) -> None:
+    features = pl.DataFrame({"item": ["c", "a", "zz"], "x": [3.0, 1.0, 9.0], "y": [3.0, 1.0, 9.0]})
+    features.write_parquet(table.parent / "v.parquet")
+    run(table, "--from", "csv", "--out", tmp_path / "made", "--features", "visual=v.parquet")
+    data = read_canonical(tmp_path / "made")
+    assert data.item_ids == ["b", "a", "c"]
+    assert data.features.observed.ravel().tolist() == [False, True, True]
+    assert data.features.values["visual"].tolist() == [[0, 0], [1, 1], [3, 3]]
+
+
+def test_labels_that_match_nothing_are_refused(table: Path, tmp_path: Path) -> None:
+    (table.parent / "blank.csv").write_text("item,title\n a,x\n b,y\n c,z\n")
+    with pytest.raises(
+        IdError, match=r"blank\.csv \(--items\) names none of the 3 items .*' b'.*'b'.* without the blanks"
+    ):
+        run(table, "--from", "csv", "--out", tmp_path / "made", "--items", "blank.csv", "--text", "title")
+    np.save(table.parent / "v.npy", np.ones((1, 2), np.float32))
+    (table.parent / "ids.txt").write_text("A\n")
+    arguments = ("--features", "visual=v.npy", "--feature-ids", "visual=ids.txt")
+    with pytest.raises(IdError, match=r"ids\.txt .* names none of the 3 items .*'A'.*upper and lower case"):
+        run(table, "--from", "csv", "--out", tmp_path / "made", *arguments)
+
+
+def test_dates_in_another_order_are_refused_and_may_be_named(tmp_path: Path) -> None:
+    table = tmp_path / "ratings.csv"
+    rows = [f"u,i{k},0{9 - k}/12/2024" for k in range(5)]
+    table.write_text("\n".join(["user,item,date", *rows]) + "\n")
+    with pytest.raises(ColumnError, match="'09/12/2024' in line 2; expected .* --time-format"):
+        run(table, "--from", "csv", "--out", tmp_path / "made")
+    result = run(table, "--from", "csv", "--out", tmp_path / "made", "--time-format", "%d/%m/%Y")
+    assert "Times: dates and times such as '%d/%m/%Y', kept as seconds since 1970." in result.stdout
+    manifest = json.loads((tmp_path / "made" / "manifest.json").read_text())
+    assert manifest["timestamp_unit"] == read_canonical(tmp_path / "made").notes["timestamp_unit"] == "s"
+    with pytest.raises(ConfigError, match="--time-format 'soon': expected auto, iso, s, ms, us, ns, or a pattern"):
+        run(table, "--from", "csv", "--out", tmp_path / "other", "--time-format", "soon")
+    with pytest.raises(ConfigError, match="leave it or --timestamp none out"):
+        run(table, "--from", "csv", "--out", tmp_path / "other", "--time-format", "s", "--timestamp", "none")
+
+
+def test_fractions_of_a_second_survive_the_import(tmp_path: Path) -> None:
+    table = tmp_path / "ratings.csv"
+    rows = [f"u,i{k},2024-12-01T10:00:00.{9 - k}Z" for k in range(5)]
+    table.write_text("\n".join(["user,item,time", *rows]) + "\n")
+    run(table, "--from", "csv", "--out", tmp_path / "made")
+    data = read_canonical(tmp_path / "made")
+    assert data.notes["timestamp_unit"] == "ms"
+    made = TemporalLeaveOneOut().apply(data)
+    assert [data.item_ids[item] for item in made.test.items] == ["i0"]
+    assert [data.item_ids[item] for item in made.val.items] == ["i1"]
+    assert made.notes["time_ties"] == 0
