@@ -20,6 +20,7 @@ from recmm.data.dataset import MultimodalDataset
 from recmm.errors import MissingSettingError
 from recmm.missing.masks import PHASES, Masks, Phase, PhaseDraw
 from recmm.missing.patterns import any_modality, first_by_priority, random_subsets
+from recmm.missing.ties import untied, with_ties
 from recmm.seeding import stream
 from recmm.settings import ComponentSettings, hp
 
@@ -39,6 +40,11 @@ class MissingSetting(ComponentSettings, ABC):
     paper_imputer: str = hp(
         "recmm.missing.imputers.Zero", "class that imputer=paper resolves to; I3-MRec imputes zero vectors"
     )
+    tied: Sequence[Annotated[Sequence[str], Field(min_length=2)]] = hp(
+        [],
+        "groups of modalities that an item loses together, such as [[vggish,whisper]] for two encoders of one sound; "
+        "rates and patterns then count a group as one modality",
+    )
 
     @abstractmethod
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
@@ -55,7 +61,10 @@ class MissingSetting(ComponentSettings, ABC):
             MissingSettingError: the setting names something that the dataset does not have.
         """
         observed, modalities = dataset.features.observed, tuple(dataset.modalities)
-        draws = self.draws(dataset)
+        if self.tied:
+            draws = untied(self.draws(with_ties(dataset, self.tied)), dataset, self.tied)
+        else:
+            draws = self.draws(dataset)
         return Masks(
             modalities=modalities,
             **{phase: draws[phase].visible(observed) for phase in PHASES},
@@ -188,15 +197,17 @@ class Modality(MissingSetting):
 
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
         observed = dataset.features.observed
-        unknown = [name for name in self.modalities if name not in dataset.modalities]
+        lead = {name: group[0] for group in self.tied for name in group}
+        hidden = {lead.get(name, name) for name in self.modalities}
+        unknown = [name for name in self.modalities if lead.get(name, name) not in dataset.modalities]
         if unknown:
             raise MissingSettingError(
                 f"missing.modalities names {', '.join(unknown)}, which {dataset.name} does not have; it has "
                 f"{', '.join(dataset.modalities) or 'no modality at all'}."
             )
-        vanishing = np.array([name in self.modalities for name in dataset.modalities])
+        vanishing = np.array([name in hidden for name in dataset.modalities])
         everywhere = np.ones(len(observed), dtype=np.bool_)
-        gone = PhaseDraw(observed & vanishing, everywhere, dict.fromkeys(self.modalities, 1.0))
+        gone = PhaseDraw(observed & vanishing, everywhere, dict.fromkeys(hidden, 1.0))
         kept = PhaseDraw(np.zeros_like(observed), everywhere)
         evaluation = kept if self.phases == "train" else gone
         return {"train": kept if self.phases == "test" else gone, "val": evaluation, "test": evaluation}

@@ -141,9 +141,7 @@ def test_features_in_a_table_with_a_column_of_items_are_joined_by_it(table: Path
 
 def test_labels_that_match_nothing_are_refused(table: Path, tmp_path: Path) -> None:
     (table.parent / "blank.csv").write_text("item,title\n a,x\n b,y\n c,z\n")
-    with pytest.raises(
-        IdError, match=r"blank\.csv \(--items\) names none of the 3 items .*' b'.*'b'.* without the blanks"
-    ):
+    with pytest.raises(IdError, match=r"blank\.csv \(--items\) names none of the 3 .*' b'.*'b'.* the blanks"):
         run(table, "--from", "csv", "--out", tmp_path / "made", "--items", "blank.csv", "--text", "title")
     np.save(table.parent / "v.npy", np.ones((1, 2), np.float32))
     (table.parent / "ids.txt").write_text("A\n")
@@ -156,7 +154,7 @@ def test_dates_in_another_order_are_refused_and_may_be_named(tmp_path: Path) -> 
     table = tmp_path / "ratings.csv"
     rows = [f"u,i{k},0{9 - k}/12/2024" for k in range(5)]
     table.write_text("\n".join(["user,item,date", *rows]) + "\n")
-    with pytest.raises(ColumnError, match="'09/12/2024' in line 2; expected .* --time-format"):
+    with pytest.raises(ColumnError, match=r"'09/12/2024' in line 2; expected .* --time-format"):
         run(table, "--from", "csv", "--out", tmp_path / "made")
     result = run(table, "--from", "csv", "--out", tmp_path / "made", "--time-format", "%d/%m/%Y")
     assert "Times: dates and times such as '%d/%m/%Y', kept as seconds since 1970." in result.stdout
