@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from recmm.data.files.quoting import shown
 from recmm.data.files.text_lines import first_line
@@ -90,7 +90,7 @@ def told_spans(path: Path, spans: list[tuple[int, int]]) -> str:
 
 def _records(path: Path, form: Dialect, *, strict: bool = True) -> Iterator[tuple[int, int, list[str]]]:
     """First and last line, from 1, and values of each row; raises csv.Error, which ends with the row's first line."""
-    quoting = csv.QUOTE_NONE if form.quote is None else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if form.quote is None else csv.QUOTE_MINIMAL
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file, delimiter=form.separator, quoting=quoting, strict=strict)
         start = 1
