@@ -5,6 +5,7 @@ units below that holds all of them, and numbers stay as they are.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -122,7 +123,7 @@ def leave_one_out_ties(users: np.ndarray, times: np.ndarray) -> tuple[int, int]:
 
 def _moments(values: pl.Series) -> Times:
     _require(values.is_not_null())
-    unit = getattr(values.dtype, "time_unit", None) or "s"
+    unit: Literal["s", "ms", "us", "ns"] = getattr(values.dtype, "time_unit", None) or "s"
     kind = "dates" if values.dtype == pl.Date else "dates and times"
     stored = values.dt.epoch(unit).to_numpy()
     scale = 10 ** DIGITS[unit]

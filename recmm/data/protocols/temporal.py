@@ -83,9 +83,10 @@ class GlobalTemporal(SplitProtocol):
         if self.val_from is not None:
             return len(pairs.users), 0
         cuts = cut_points(pairs.timestamps, self.val_share, self.test_share)
-        beyond = [np.count_nonzero(pairs.timestamps >= cut) for cut in cuts]
-        asked = [round(share * len(pairs.users)) for share in (self.val_share + self.test_share, self.test_share)]
-        return len(pairs.users), int(sum(max(n - most, 0) for n, most in zip(beyond, asked, strict=True)))
+        ties = 0
+        for cut, share in zip(cuts, (self.val_share + self.test_share, self.test_share), strict=True):
+            ties += max(int(np.count_nonzero(pairs.timestamps >= cut)) - round(share * len(pairs.users)), 0)
+        return len(pairs.users), ties
 
     def divide(self, dataset: MultimodalDataset, pairs: AllPairs) -> tuple[Split, np.ndarray]:
         """See the base.
