@@ -324,6 +324,7 @@ def test_provenance_holds_every_value_of_the_setting_as_plain_data(make_dataset:
         ("setting", "Modality"),
         ("seed", 0),
         ("paper_imputer", "recmm.missing.imputers.Zero"),
+        ("tied", []),
         ("modalities", ["visual"]),
         ("phases", "test"),
         ("dataset", "small"),
