@@ -7,6 +7,7 @@ import typer
 from recmm import __version__
 from recmm.errors import RecmmError, leave
 from recmm.ingest.commands import app as data
+from recmm.offline import stay_offline
 
 app = typer.Typer(
     name="recmm",
@@ -76,6 +77,7 @@ def report(arguments: Annotated[list[str] | None, typer.Argument(metavar="FOLDER
 
 def main() -> None:
     """Entry point of `python -m recmm` and of the console script."""
+    stay_offline()
     try:
         app(prog_name="recmm")
     except RecmmError as error:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The parts of recmm by floor, counted from the ground. A part imports only from lower floors, not from its own.
 FLOORS = {
     "errors": 0,
+    "offline": 0,
     "seeding": 0,
     "settings": 1,
     "data": 2,
