@@ -101,8 +101,20 @@ def _guarded(calls: list[list[str]], folder: Path) -> list[str]:
     log.touch()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "RECMM"))}
     environment |= {"OMP_NUM_THREADS": "1", "GUARD": str(log)}
-    trace = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(log), "-A"]
-    can_trace = shutil.which("strace") and not subprocess.run([*trace, "true"], capture_output=True, check=False).returncode
+    trace = [
+        "strace",
+        "-f",
+        "-qq",
+        "--seccomp-bpf",
+        "-e",
+        "trace=connect,sendto,sendmsg,sendmmsg",
+        "-o",
+        str(log),
+        "-A",
+    ]
+    can_trace = (
+        shutil.which("strace") and not subprocess.run([*trace, "true"], capture_output=True, check=False).returncode
+    )
     paths = [str(ROOT)]
     if not can_trace:
         (folder / "guard").mkdir()

@@ -44,11 +44,15 @@ class GridSweeper(_RecmmSweeper):
     """Runs the product of all listed values; finished jobs are skipped and interrupted ones resumed."""
 
     def sweep(self, arguments: list[str]) -> None:
+        from recmm.errors import RecmmError, leave
         from recmm.experiment.config.hydra_private import combinations
         from recmm.experiment.sweep.sweeper import run_sweep
 
-        jobs = combinations(self.overrides(arguments))
-        run_sweep(jobs, self.hydra_context.config_loader, self.config, self.launcher)
+        try:
+            jobs = combinations(self.overrides(arguments))
+            run_sweep(jobs, self.hydra_context.config_loader, self.config, self.launcher)
+        except RecmmError as error:  # Hydra would show a traceback
+            leave(error)
 
 
 class SearchSweeper(_RecmmSweeper):

@@ -11,11 +11,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from recmm.errors import RecmmError, leave, own_error
-from recmm.experiment.config.check import check, check_arguments, config_loader, rewritten
+from recmm.experiment.config.check import check
 from recmm.experiment.config.folder import CONFIG_NAME, config_folder
 from recmm.experiment.config.hydra_private import argument_parser, run_hydra
 from recmm.experiment.config.identity import register_resolvers
+from recmm.experiment.config.jobs import Start, config_loader, in_sentences, rewritten
 from recmm.experiment.config.schema import register_schema
+from recmm.experiment.config.trust import trust_searchpath
+from recmm.offline import stay_offline
 
 # At import: a launcher's worker processes import this module to find `task`, and need them too.
 register_schema()
@@ -28,16 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exits with code 2 for a wrong configuration, 1 for a failed run, 130 after Ctrl-C. An error is printed as one
     sentence; HYDRA_FULL_ERROR=1 shows its traceback.
     """
+    stay_offline()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = argument_parser()
     args = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     folder = config_folder()
     try:
         args.overrides = rewritten(args.overrides, config_loader(folder, args.config_dir))
-        if not (args.help or args.hydra_help or args.shell_completion or args.info or args.cfg):
-            jobs = check_arguments(arguments, folder)
-            if jobs[0].sweep.name is None:  # fixed once here: every job would evaluate a resolver again
-                args.overrides.append(f"sweep.name={sweep_name(args.overrides)}")
+        if not (args.shell_completion or args.cfg):
+            with in_sentences():
+                start = Start(arguments, folder)  # checks Hydra's node, which --help and --info use as well
+                if not (args.help or args.hydra_help or args.info):
+                    if not start.is_grid():
+                        _ = list(start.jobs())
+                    if start.master.sweep.name is None:  # fixed once here: every job would evaluate a resolver again
+                        args.overrides.append(f"sweep.name={sweep_name(args.overrides)}")
         run_hydra(args, parser, task, folder, CONFIG_NAME)
     except RecmmError as error:
         leave(error)
@@ -48,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def task(cfg: DictConfig) -> float | None:
     """One job. Returns the validation metric that a search maximises, or None if its sweep has been stopped."""
+    stay_offline()  # a worker process of a launcher starts here
+    trust_searchpath(HydraConfig.get().overrides.hydra)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         from recmm.experiment.sweep.sweeper import guarded
 

@@ -2,25 +2,20 @@
 
 import hashlib
 import logging
-import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hydra.utils import get_class
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
+from recmm.experiment.config.constructors import locate
 from recmm.experiment.records import Record
+from recmm.offline import stay_offline, wandb_mode
 
 log = logging.getLogger(__name__)
 
 FINISH_TIMEOUT = 600.0
 """Seconds that the end of a run waits for an upload; what is not uploaded by then stays in the run's folder."""
-
-
-def wandb_mode() -> str:
-    """WANDB_MODE if set; else `online` with a WANDB_API_KEY, and `offline` without: no run waits for a network."""
-    return os.environ.get("WANDB_MODE", "online" if "WANDB_API_KEY" in os.environ else "offline")
 
 
 def wandb_logger(record: Record, *, project: str = "recmm", group: str | None = None) -> Logger:
@@ -99,11 +94,13 @@ class WandbRun(Logger):
         self._attempt("finish", self._run.finish, exit_code=int(failed))
 
     def _open(self, params: dict[str, Any]) -> None:
+        stay_offline()  # a run of the Python API has no entry point that has done so
         import wandb  # slow to import, so only where it is used
 
         mode: Any = wandb_mode()
         about = _about(self.record.result)
-        self._fitting = get_class(params["model"]["_target_"]).trained  # type: ignore[attr-defined]
+        method: Any = locate(params["model"]["_target_"], "model")
+        self._fitting = method.trained
         if self.record.result["uses_modalities"]:  # the numbers of other methods depend on no missing setting
             self._rates = {key: value for key, value in params["missing"].items() if key.endswith("rate")}
         series = [about[group] for group in ("model", "dataset", "missing")]

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from recmm import RESULTS_VERSION
+from recmm.experiment.config.constructors import locate
 
 # Paths, logging, hardware, progress and the handling of records do not change any number.
 _LEFT_OUT = (
@@ -41,7 +41,7 @@ def identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities
         split_name: name of the dataset's split.
         uses_modalities: whether the method uses modality features; if not, missing setting and imputer are left out.
     """
-    result = _flatten(_resolved(cfg), _left_out(uses_modalities))
+    result = _flatten(own_values(cfg), _left_out(uses_modalities))
     result |= {"data.digest": data_digest, "data.split": split_name, "results_version": RESULTS_VERSION}
     return result
 
@@ -51,17 +51,17 @@ def signature(cfg: DictConfig, data_digest: str, split_name: str, uses_modalitie
     return _digest(identity(cfg, data_digest, split_name, uses_modalities))[:16]
 
 
-def config_hash(cfg: DictConfig) -> str:
-    """8 hex digits of the configuration alone, for folder names; needs no data.
+def config_hash(cfg: DictConfig, values: dict[str, Any] | None = None) -> str:
+    """8 hex digits of the configuration alone, for folder names; needs no data. ``values`` are its ``own_values``.
 
     There is no data digest here, so ``dataset.folder`` counts, as it is written in the configuration.
     """
-    flat = _flatten(_resolved(cfg), _left_out(uses_modalities(cfg)))
+    flat = _flatten(own_values(cfg) if values is None else values, _left_out(uses_modalities(cfg)))
     written: Any = OmegaConf.to_container(cfg.dataset, resolve=False)
     return _digest(flat | {"dataset.folder": written.get("folder")})[:8]
 
 
-def run_name(cfg: DictConfig) -> str:
+def run_name(cfg: DictConfig, values: dict[str, Any] | None = None) -> str:
     """``<model>-<dataset>-<missing>-s<seed>-<config hash>`` from the choices that Hydra noted in ``cfg.hydra``.
 
     The missing setting is ``any`` for a method without modalities: it has one run for all settings.
@@ -69,12 +69,14 @@ def run_name(cfg: DictConfig) -> str:
     choices = [str(cfg.hydra.runtime.choices.get(group)) for group in ("model", "dataset", "missing")]
     if not uses_modalities(cfg):
         choices[-1] = "any"
-    return "-".join([*(re.sub(r"[^\w.-]+", "_", choice) for choice in choices), f"s{cfg.seed}", config_hash(cfg)])
+    return "-".join(
+        [*(re.sub(r"[^\w.-]+", "_", choice) for choice in choices), f"s{cfg.seed}", config_hash(cfg, values)]
+    )
 
 
 def uses_modalities(cfg: DictConfig) -> bool:
     """Whether the method that ``cfg`` names uses modality features."""
-    method: Any = get_class(cfg.model._target_)
+    method: Any = locate(cfg.model._target_, "model")
     return bool(method.uses_modalities)
 
 
@@ -89,8 +91,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [f"{key}: was {show(a)}, is {show(b)}" for key, a, b in pairs if a != b]
 
 
+RUN_NAME = "${recmm.run_name:}"
+
+
 def register_resolvers() -> None:
-    """``${recmm.run_name:}``, the name of a run's folder, for ``conf/train.yaml``."""
+    """``RUN_NAME``, the name of a run's folder, for ``conf/train.yaml``."""
     OmegaConf.register_new_resolver("recmm.run_name", lambda *, _root_: run_name(_root_), replace=True)
 
 
@@ -98,13 +103,14 @@ def _left_out(uses_modalities: bool) -> tuple[str, ...]:
     return _LEFT_OUT if uses_modalities else _LEFT_OUT + _MODALITY_GROUPS
 
 
-def without_hydra(cfg: DictConfig) -> DictConfig:
-    """A copy without Hydra's own node."""
-    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-
-
-def _resolved(cfg: DictConfig) -> dict[str, Any]:
-    return OmegaConf.to_container(without_hydra(cfg), resolve=True)  # type: ignore[return-value]
+def own_values(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved content without Hydra's own node; ``???`` where a value is missing."""
+    result: dict[str, Any] = {}
+    for key in cfg:
+        if key != "hydra":
+            value = MISSING if OmegaConf.is_missing(cfg, key) else cfg[key]
+            result[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return result
 
 
 def _flatten(value: Any, left_out: tuple[str, ...], prefix: str = "") -> dict[str, Any]:

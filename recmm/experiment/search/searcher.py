@@ -177,7 +177,7 @@ class Search:
 
     def _job(self, trial: int, values: Values) -> Job:
         arguments = [*self.space.fixed, *self.space.arguments(values), "settings_source=validation"]
-        [job] = plan([[*arguments, f"sweep.trial={trial}"]], self.loader, self.master)
+        [job] = plan([[*arguments, f"sweep.trial={trial}"]], self.loader, self.master, check_first=False)
         return job
 
     def _known(self, job: Job) -> str | None:

@@ -1,6 +1,6 @@
 """The jobs of a sweep before it starts: the folder of each job, and the state of the record in it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from recmm.data.dataset import MultimodalDataset
 from recmm.errors import RecmmError
 from recmm.experiment.config.build import dataset_reader
-from recmm.experiment.config.identity import signature, uses_modalities
+from recmm.experiment.config.check import check
+from recmm.experiment.config.identity import RUN_NAME, own_values, run_name, signature, uses_modalities
+from recmm.experiment.config.jobs import checked
 from recmm.experiment.records import read_result
 
 NEW, DONE, INTERRUPTED, FAILED, ELSEWHERE = "new", "done", "interrupted", "failed", "elsewhere"
@@ -39,14 +41,23 @@ class Job:
     attempt: int
 
 
-def plan(combinations: Iterable[Sequence[str]], loader: ConfigLoader, master: DictConfig) -> list[Job]:
-    """One job per folder, in order. Combinations that give the same run become one job: a method without modalities
-    has one run for all missing settings."""
+def plan(
+    combinations: Sequence[Sequence[str]], loader: ConfigLoader, master: DictConfig, *, check_first: bool = True
+) -> list[Job]:
+    """One checked job per folder, in order. Combinations that give the same run become one job: a method without
+    modalities has one run for all missing settings.
+
+    Args:
+        check_first: whether a wrong job raises here; if not, it fails when it runs.
+
+    Raises:
+        ConfigError: a job is wrong.
+    """
+    judge = check if check_first else lambda cfg, _: own_values(cfg)
     read = dataset_reader()
     jobs: dict[Path, Job] = {}
-    for overrides in combinations:
-        cfg = loader.load_sweep_config(master, list(overrides))
-        folder = _folder(cfg)
+    for overrides, (cfg, values) in zip(combinations, checked(combinations, loader, master, judge), strict=True):
+        folder = _folder(cfg, values)
         if folder not in jobs:
             found, attempt = _found(folder, cfg, read)
             jobs[folder] = Job(tuple(overrides), folder, cfg.hydra.runtime.choices.model, found, attempt)
@@ -59,11 +70,13 @@ def told_apart(jobs: Sequence[Job]) -> dict[Path, str]:
     return {job.folder: " ".join(each for each in job.overrides if each not in common) for job in jobs}
 
 
-def _folder(cfg: DictConfig) -> Path:
+def _folder(cfg: DictConfig, values: dict[str, Any]) -> Path:
     before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in folder names
+    HydraConfig.instance().cfg = cfg  # for ${hydra:...} in folder names; set_config would copy it
     try:
-        return Path(str(cfg.hydra.sweep.dir), str(cfg.hydra.sweep.subdir))
+        raw: Any = OmegaConf.to_container(cfg.hydra.sweep, resolve=False)
+        name = run_name(cfg, values) if raw["subdir"] == RUN_NAME else str(cfg.hydra.sweep.subdir)
+        return Path(str(cfg.hydra.sweep.dir), name)
     finally:
         HydraConfig.instance().cfg = before
 
