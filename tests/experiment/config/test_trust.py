@@ -1,4 +1,4 @@
-"""A YAML file of somebody else runs nothing: every way to name a callable is refused in a sentence, before an import."""
+"""A YAML file of somebody else runs nothing: whatever names a callable is refused, in a sentence, before an import."""
 
 import json
 import sys
@@ -50,7 +50,6 @@ TOUCH = {"_target_": "subprocess.check_output", "_args_": [["touch", "ran"]]}
 FOREIGN = {"_target_": "bites.Mine"}
 
 
-@pytest.mark.parametrize("arguments", [(), ("-m", "seed=0,1")])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -61,7 +60,7 @@ FOREIGN = {"_target_": "bites.Mine"}
         ({"dataset": {"_target_": "os.system"}}, "dataset._target_: os.system is refused"),
         ({"missing": {"_target_": "builtins.exec"}}, "missing._target_: builtins.exec is refused"),
         ({"missing": {"paper_imputer": "os.system"}}, "imputer._target_: os.system is refused"),
-        ({"imputer": {"_target_": "recmm.missing.Mtmt"}}, "it is no class of the base Imputer"),
+        ({"imputer": {"_target_": "recmm.missing.MTMT"}}, "it is no class of the base Imputer"),
         ({"callbacks": {"x": {"_target_": "recmm.models.LightGCN"}}}, "it is no class of the base Callback"),
         ({"callbacks": {"x": {"_target_": "recmm.experiment.config.build.build"}}}, "annotated to return one"),
         ({"callbacks": {"x": {"_target_": "recmm.experiment.records.subprocess.run"}}}, "subprocess.run"),
@@ -90,8 +89,8 @@ FOREIGN = {"_target_": "bites.Mine"}
     ],
     ids=str,
 )
-def test_what_a_file_may_not_name(shared: Path, content: Any, message: str, arguments: tuple[str, ...]) -> None:
-    assert message in complaint(shared, content, *arguments)
+def test_what_a_file_may_not_name(shared: Path, content: Any, message: str) -> None:
+    assert message in complaint(shared, content)
 
 
 def test_commands_of_a_launcher_come_from_the_command_line(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +104,13 @@ def test_commands_of_a_launcher_come_from_the_command_line(shared: Path, monkeyp
     monkeypatch.setenv("RECMM_TRUST", "hydra_plugins.hydra_submitit_launcher")
     arguments = ["--config-dir", str(shared), "-m", launcher, "seed=0,1", "experiment=evil"]
     assert len(check_arguments(arguments, CONF)) == 2
+
+
+def test_every_job_of_a_sweep_is_held_to_it(shared: Path) -> None:
+    told = complaint(shared, {"callbacks": {"x": TOUCH}}, "-m", "seed=0,1")
+    assert "callbacks.x._target_: subprocess.check_output is refused" in told and "(job: " in told
+    with pytest.raises(ConfigError, match=r"os\.system is refused .*\(job: seed=1 .*"):
+        check_arguments(["-m", "seed=1", "callbacks.early_stopping._target_=os.system"], CONF)
 
 
 def test_what_is_typed_is_the_users_own() -> None:
@@ -138,5 +144,5 @@ def test_the_dry_run_refuses_it_too(shared: Path) -> None:
     (shared / "experiment" / "evil.yaml").write_text(
         "# @package _global_\n" + OmegaConf.to_yaml(OmegaConf.create({"callbacks": {"x": TOUCH}})), encoding="utf-8"
     )
-    with pytest.raises(ConfigError, match="subprocess.check_output is refused"):
+    with pytest.raises(ConfigError, match=r"subprocess\.check_output is refused"):
         dry_run(["--config-dir", str(shared), "experiment=evil", "model=popularity"])
