@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from recmm import RESULTS_VERSION
+from recmm.experiment.config.publishable import publishable
 
 # Paths, logging, hardware, progress and the handling of records do not change any number.
 _LEFT_OUT = (
@@ -44,6 +45,14 @@ def identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities
     result = _flatten(_resolved(cfg), _left_out(uses_modalities))
     result |= {"data.digest": data_digest, "data.split": split_name, "results_version": RESULTS_VERSION}
     return result
+
+
+def published_identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities: bool) -> dict[str, Any]:
+    """``identity`` as the record shows it: values of the environment are references, paths have no folders."""
+    shown = _flatten(publishable(without_hydra(cfg)), _left_out(uses_modalities))
+    return {
+        key: shown.get(key, value) for key, value in identity(cfg, data_digest, split_name, uses_modalities).items()
+    }
 
 
 def signature(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities: bool) -> str:
