@@ -68,8 +68,8 @@ class Checkpoints(CheckpointBase):
     else after every epoch, or at most once in WRITING_INTERVAL where writing takes more than WRITING_SHARE of an
     epoch's time. The ``last`` before stays as ``previous``, for the case that ``last`` is damaged.
 
-    ``best`` is written before ``last``. A run killed in between resumes from the older ``last``, repeats the epochs with
-    the same numbers, and writes both again.
+    ``best`` is written before ``last``. A run killed in between resumes from the older ``last``, repeats the epochs
+    with the same numbers, and writes both again.
 
     Args:
         record: receives checkpoints and metrics.
@@ -105,9 +105,9 @@ class Checkpoints(CheckpointBase):
             now = pl_module.stage_at(int(row["epoch"])).name
             if row.get("stage", now) != now:
                 raise RunError(
-                    f"Epoch {row['epoch']} of this run belongs to the stage {row['stage']!r}, but with {trainer.max_epochs} "
-                    f"epochs to {now!r}: trainer.max_epochs had cut a stage, so the run cannot be continued for longer. "
-                    "Start it anew."
+                    f"Epoch {row['epoch']} of this run was of the stage {row['stage']!r}, but with the larger "
+                    f"trainer.max_epochs it belongs to {now!r}: the smaller one had cut a stage, so the run cannot be "
+                    "continued for longer. Start it anew."
                 )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -196,8 +196,8 @@ class UnchangedData(Callback):
         if replace(self._dataset).digest != self._dataset.digest:
             names = ", ".join(str(path) for path in changed) or "A feature file"
             raise DataError(
-                f"{names} changed while the run was using it: the numbers would stand under a digest of other data. Leave "
-                "the files alone while a run reads them, and start again."
+                f"{names} changed while the run was using it: the numbers would stand under a digest of other data. "
+                "Leave the files alone while a run reads them, and start again."
             )
 
 

@@ -39,7 +39,7 @@ class Decision:
 def decide(
     folder: Path, *, signature: str, identity: dict[str, Any], resume: bool, overwrite: bool, demanded: bool
 ) -> Decision:
-    """What the run with this signature does in ``folder``; nothing is changed. Arguments and errors: ``open_record``."""
+    """What the run with this signature does in ``folder``; nothing is changed. Arguments as in ``open_record``."""
     try:
         found = read_result(folder)
     except RunError:
@@ -49,8 +49,8 @@ def decide(
     if found is None:
         if demanded and not overwrite:
             raise RunError(
-                f"ckpt=last: there is no run in {folder} that could be continued. Name its folder with hydra.run.dir, or "
-                "leave ckpt=last out to start it."
+                f"ckpt=last: there is no run in {folder} that could be continued. Name its folder with hydra.run.dir, "
+                "or leave ckpt=last out to start it."
             )
         return Decision("new")
     if overwrite:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from recmm.errors import RecmmError, leave, own_error
 from recmm.experiment.config.check import check, check_arguments, config_loader, rewritten
 from recmm.experiment.config.folder import CONFIG_NAME, config_folder
+from recmm.experiment.config.home import expand_home
 from recmm.experiment.config.hydra_private import argument_parser, run_hydra
 from recmm.experiment.config.identity import register_resolvers
 from recmm.experiment.config.schema import register_schema
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     folder = config_folder()
     try:
+        args.config_dir = args.config_dir and expand_home(args.config_dir)
         args.overrides = rewritten(args.overrides, config_loader(folder, args.config_dir))
         if not (args.help or args.hydra_help or args.shell_completion or args.info or args.cfg):
             jobs = check_arguments(arguments, folder)

@@ -85,8 +85,8 @@ class Record:
             if not isinstance(error, OSError):
                 raise
             raise RunError(
-                f"{self.folder / name} cannot be written ({error.strerror or error}). Make room on that disk or correct "
-                "its permissions; ckpt=last then continues from the last checkpoint."
+                f"{self.folder / name} cannot be written ({error.strerror or error}). Make room on that disk or "
+                "correct its permissions; ckpt=last then continues from the last checkpoint."
             ) from error
         if not optional:
             self._written.add(name)
@@ -105,8 +105,8 @@ class Record:
             gone = ["the folder itself"]
         if gone:
             raise RunError(
-                f"{self.folder} was deleted or replaced while the run was writing to it ({', '.join(gone)}): its record "
-                "would not be complete. Start the run again, and leave its folder alone until it ends."
+                f"{self.folder} was deleted or replaced while the run was writing to it ({', '.join(gone)}): its "
+                "record would not be complete. Start the run again, and leave its folder alone until it ends."
             )
 
     def update(self, **entries: Any) -> None:

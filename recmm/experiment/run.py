@@ -221,8 +221,8 @@ def _require_same(model: Recommender, monitor: str, score: float, *, exactly: bo
     again, tolerance = model.results[monitor], 1e-6 if exactly and model.device.type == "cpu" else 1e-3
     if not abs(again - score) <= tolerance:
         raise CheckpointError(
-            f"{monitor} is {again:.6f} with best.ckpt, but was {score:.6f} in the epoch that wrote it: the checkpoint or the "
-            "data are not what they were, or the method draws at random when it ranks. ckpt=never starts the run anew."
+            f"{monitor} is {again:.6f} with best.ckpt, but was {score:.6f} in the epoch that wrote it: the checkpoint "
+            "or the data are not what they were, or the method draws at random when it ranks. ckpt=never starts anew."
         )
 
 

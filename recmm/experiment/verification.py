@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recmm.data.files.quoting import shown
+from recmm.data.files.quoting import shown, shown_value
 from recmm.errors import RunError
 
 DAMAGED = "damaged"
@@ -76,11 +76,6 @@ def read_result(folder: Path) -> dict[str, Any] | None:
             raise ValueError(f"{path.stat().st_size:,} bytes are too many for a record")
         result = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         json.dumps(result, ensure_ascii=False).encode()  # halves of characters can be read, but never written
-        if not isinstance(result, dict):
-            raise ValueError("a record is a mapping")
-        for key, kind in (("status", str), ("signature", str), ("attempt", int)):
-            if not isinstance(result.get(key, kind()), kind):
-                raise ValueError(f"{key} is {shown(result[key])}")
     except FileNotFoundError:  # or another process is moving it aside
         return None
     except OSError as error:  # a circle of links, no permission, a folder of that name
@@ -90,6 +85,11 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         reason = shown(str(error).splitlines()[0]) if str(error) else type(error).__name__
         raise RunError(f"{path} is not readable as JSON ({reason}). Move the folder away and run again.") from error
+    if not isinstance(result, dict):
+        raise RunError(f"{path} is no record of a run (it holds no mapping): move it away.")
+    for key, kind in (("status", str), ("signature", str), ("attempt", int), ("identity", dict)):
+        if not isinstance(result.get(key, kind()), kind):
+            raise RunError(f"{path} is no record of a run ({key} is {shown_value(result[key])}): move it away.")
     return result
 
 
@@ -147,10 +147,9 @@ def check_records(folders: Sequence[Path]) -> bool:
             status = "done"  # ``verify`` says why it is unreadable
         damages = verify(folder, deep=True) if status == "done" else []
         n_damaged += bool(damages)
-        told = (
-            f"{DAMAGED}: {'; '.join(damages)}" if damages else "ok" if status == "done" else f"not finished ({status})"
-        )
-        print(f"{shown(folder.name)}: {shown(told)}")
+        told = "ok" if status == "done" else f"not finished ({status})"
+        told = f"{DAMAGED}: {'; '.join(damages)}" if damages else shown(told)
+        print(f"{shown(folder.name)}: {told}")
     return n_damaged == 0
 
 

@@ -28,6 +28,7 @@ from omegaconf.errors import (
 from recmm.errors import ConfigError
 from recmm.experiment.config.constructors import check_node, check_type, keywords_of
 from recmm.experiment.config.folder import CONFIG_NAME
+from recmm.experiment.config.home import expand_in_override
 from recmm.experiment.config.hydra_private import argument_parser, combinations, group_exists, make_loader
 from recmm.experiment.config.identity import register_resolvers, without_hydra
 from recmm.experiment.config.schema import RunConfig, register_schema
@@ -102,18 +103,19 @@ def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoade
     """Hydra's loader over recmm's configuration folder; the user's ``--config-dir`` takes precedence."""
     register_schema()
     register_resolvers()
-    if extra_dir is not None and not Path(extra_dir).is_dir():
+    extra = None if extra_dir is None else Path(extra_dir).expanduser()
+    if extra is not None and not extra.is_dir():
         raise ConfigError(f"--config-dir: there is no folder {extra_dir}.")
-    return make_loader(config_dir, None if extra_dir is None else Path(extra_dir))
+    return make_loader(config_dir, extra)
 
 
 def rewritten(overrides: Iterable[str], loader: ConfigLoader) -> list[str]:
     """The overrides in a form that Hydra 1.3 accepts and that names the search space of the chosen method.
 
-    ``group=null`` becomes ``~group``. ``search=default`` with ``model=X`` becomes ``search=X`` if ``conf/search`` has a
-    file of this name.
+    ``~/`` at the beginning of a value becomes the home folder. ``group=null`` becomes ``~group``. ``search=default``
+    with ``model=X`` becomes ``search=X`` if ``conf/search`` has a file of this name.
     """
-    overrides = list(overrides)
+    overrides = [expand_in_override(override) for override in overrides]
     model = next((o.removeprefix("model=") for o in reversed(overrides) if o.startswith("model=")), None)
     if "search=default" in overrides and model in loader.get_group_options("search"):
         overrides[overrides.index("search=default")] = f"search={model}"
@@ -202,6 +204,12 @@ def _explain(error: BaseException) -> str:
             "list, or quote the value."
         )
     if isinstance(error, OverrideParseException):
+        unread = re.search(r"token recognition error at: '(.)", "\n".join(map(str, chain)))
+        if unread is not None:
+            return (
+                f"The argument {error.override} cannot be read: it holds the character {unread[1]}, which needs "
+                "quotation marks for Hydra within those for the shell, as in \"key='value'\"."
+            )
         return f"The argument {error.override} cannot be read: {error.message.splitlines()[0]}."
     for link in chain:
         if isinstance(link, MissingConfigException) and link.missing_cfg_file and link.options:

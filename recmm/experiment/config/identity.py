@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from recmm import RESULTS_VERSION
+from recmm.experiment.config.home import expand_home
 from recmm.experiment.config.publishable import publishable
 
 # Paths, logging, hardware, progress and the handling of records do not change any number.
@@ -99,8 +100,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def register_resolvers() -> None:
-    """``${recmm.run_name:}``, the name of a run's folder, for ``conf/train.yaml``."""
+    """``${recmm.run_name:}``, the name of a run's folder, and ``${recmm.path:...}``, a path without ``~``."""
     OmegaConf.register_new_resolver("recmm.run_name", lambda *, _root_: run_name(_root_), replace=True)
+    OmegaConf.register_new_resolver("recmm.path", expand_home, replace=True)
 
 
 def _left_out(uses_modalities: bool) -> tuple[str, ...]:

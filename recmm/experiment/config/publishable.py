@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 import recmm
 
 _ENVIRONMENT = "${oc.env:"
-_TOKEN = re.compile("\x01(\\d+)\x01")
+_TOKEN = re.compile(r"\.recmm-environment-(\d+)\.")  # in the grammar of interpolations a plain text
 _STOP = r"/\s'\"`,;()\[\]<>"  # what ends a part of a path in a text
 _FOLDERS = re.compile(rf"(?:(?<=file://)|(?<![\w.~$}}/-]))/(?:[^{_STOP}]+/)+(?=[^{_STOP}]*)")
 _WINDOWS_FOLDERS = re.compile(r"\b[A-Za-z]:\\(?:[^\\\s'\"]+\\)+")
@@ -75,7 +75,7 @@ def _with_tokens(value: Any, references: list[str]) -> Any:
             depth += {"{": 1, "}": -1}.get(value[end], 0)
             end += 1
         references.append(value[start:end])
-        value = f"{value[:start]}\x01{len(references) - 1}\x01{value[end:]}"
+        value = f"{value[:start]}.recmm-environment-{len(references) - 1}.{value[end:]}"
     return value
 
 
