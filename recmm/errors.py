@@ -81,6 +81,14 @@ class RunError(RecmmError):
     """A run cannot start in this folder, or cannot be resumed."""
 
 
+class CheckpointError(RunError):
+    """A checkpoint is absent, empty, cut short, or holds other bytes than were written."""
+
+
+class DamagedRecordError(RunError):
+    """The record of a finished run is not what it was when the run ended."""
+
+
 class NonFiniteLossError(RecmmError):
     """A loss term became NaN or infinite."""
 

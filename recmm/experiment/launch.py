@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from recmm.errors import RecmmError, leave, own_error
 from recmm.experiment.config.check import check
 from recmm.experiment.config.folder import CONFIG_NAME, config_folder
+from recmm.experiment.config.home import expand_home
 from recmm.experiment.config.hydra_private import argument_parser, run_hydra
 from recmm.experiment.config.identity import register_resolvers
 from recmm.experiment.config.jobs import Start, config_loader, in_sentences, rewritten
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     folder = config_folder()
     try:
+        args.config_dir = args.config_dir and expand_home(args.config_dir)
         args.overrides = rewritten(args.overrides, config_loader(folder, args.config_dir))
         if not (args.shell_completion or args.cfg):
             with in_sentences():

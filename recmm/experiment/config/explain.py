@@ -34,6 +34,12 @@ def explain(error: BaseException) -> str:
             "list, or quote the value."
         )
     if isinstance(error, OverrideParseException):
+        unread = re.search(r"token recognition error at: '(.)", "\n".join(map(str, chain)))
+        if unread is not None:
+            return (
+                f"The argument {error.override} cannot be read: it holds the character {unread[1]}, which needs "
+                "quotation marks for Hydra within those for the shell, as in \"key='value'\"."
+            )
         return f"The argument {error.override} cannot be read: {error.message.splitlines()[0]}."
     for link in chain:
         if isinstance(link, MissingConfigException) and link.missing_cfg_file and link.options:

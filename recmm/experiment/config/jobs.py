@@ -21,10 +21,11 @@ from recmm.experiment.config.check import check
 from recmm.experiment.config.compose import Composer
 from recmm.experiment.config.explain import explain, explain_yaml
 from recmm.experiment.config.folder import CONFIG_NAME
-from recmm.experiment.config.hydra_node import check_hydra_node, typed_keys
+from recmm.experiment.config.home import expand_in_override
 from recmm.experiment.config.hydra_private import argument_parser, combinations, group_exists, make_loader
 from recmm.experiment.config.identity import register_resolvers
 from recmm.experiment.config.schema import register_schema
+from recmm.experiment.config.targets import check_hydra_node, typed_keys
 from recmm.experiment.config.trust import trust_searchpath
 from recmm.settings import suggestion
 
@@ -61,9 +62,9 @@ class Start:
 
     def __init__(self, arguments: Sequence[str], config_dir: Path) -> None:
         args = argument_parser().parse_intermixed_args(list(arguments))
-        trust_searchpath(args.overrides)
         self.loader = config_loader(config_dir, args.config_dir)
         name, self._overrides = args.config_name or CONFIG_NAME, rewritten(args.overrides, self.loader)
+        trust_searchpath(self._overrides)
         self.master = self.loader.load_configuration(
             name, self._overrides, RunMode.MULTIRUN, validate_sweep_overrides=False
         )
@@ -135,18 +136,19 @@ def config_loader(config_dir: Path, extra_dir: str | None = None) -> ConfigLoade
     """Hydra's loader over recmm's configuration folder; the user's ``--config-dir`` takes precedence."""
     register_schema()
     register_resolvers()
-    if extra_dir is not None and not Path(extra_dir).is_dir():
+    extra = None if extra_dir is None else Path(extra_dir).expanduser()
+    if extra is not None and not extra.is_dir():
         raise ConfigError(f"--config-dir: there is no folder {extra_dir}.")
-    return make_loader(config_dir, None if extra_dir is None else Path(extra_dir))
+    return make_loader(config_dir, extra)
 
 
 def rewritten(overrides: Iterable[str], loader: ConfigLoader) -> list[str]:
     """The overrides in a form that Hydra 1.3 accepts and that names the search space of the chosen method.
 
-    ``group=null`` becomes ``~group``. ``search=default`` with ``model=X`` becomes ``search=X`` if ``conf/search`` has a
-    file of this name.
+    ``~/`` at the beginning of a value becomes the home folder. ``group=null`` becomes ``~group``. ``search=default``
+    with ``model=X`` becomes ``search=X`` if ``conf/search`` has a file of this name.
     """
-    overrides = list(overrides)
+    overrides = [expand_in_override(override) for override in overrides]
     model = next((o.removeprefix("model=") for o in reversed(overrides) if o.startswith("model=")), None)
     if "search=default" in overrides and model in loader.get_group_options("search"):
         overrides[overrides.index("search=default")] = f"search={model}"
