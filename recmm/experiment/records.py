@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero
 
 from recmm.data.files.atomic import replace_atomically
-from recmm.errors import RunError
+from recmm.errors import BusyFolderError, RunError
 from recmm.experiment.claims import Decision, decide, keep_copy, move_aside
 from recmm.experiment.config.publishable import PublishableFormatter, publishable, publishable_values
 from recmm.experiment.provenance import provenance, warn_about_versions
@@ -206,7 +206,7 @@ def open_record(
         lock = FileLock(folder / ".lock")
         lock.acquire(timeout=1)  # a planned sweep may hold it for a moment
     except Timeout:
-        raise RunError(
+        raise BusyFolderError(
             f"Another run is writing to {folder}. Wait for it, or give this run another hydra.run.dir."
         ) from None
     except OSError as error:

@@ -17,6 +17,7 @@ from recmm.settings import suggestion
 
 _METHOD_GROUPS = ("model", "dataset", "missing", "imputer")  # one constructor each, without **kwargs
 _ENTRY_GROUPS = ("callbacks", "logger")  # any number of named constructors
+_LONGEST_NAME = 255  # bytes, on every usual file system
 _GROUPS = (*_METHOD_GROUPS, *_ENTRY_GROUPS)
 
 
@@ -57,8 +58,11 @@ def _check_own_keys(values: dict[str, Any], path: str) -> None:
         raise ConfigError(explain_key(error)) from error
     typed = {key: value for key, value in typed.items() if key in values or key not in _GROUPS}
     _refuse_missing(typed, path)
-    _check_plain(typed, RunConfig, path)
     check_targets(typed)
+    _check_plain(typed, RunConfig, path)
+    name = (typed.get("sweep") or {}).get("name") or ""
+    if len(name.encode(errors="replace")) > _LONGEST_NAME:
+        raise ConfigError(f"sweep.name has {len(name)} characters; a folder's name has at most {_LONGEST_NAME} bytes.")
 
 
 def _check_group(values: dict[str, Any], group: str) -> None:

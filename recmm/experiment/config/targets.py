@@ -2,10 +2,10 @@
 
 A node with a ``_target_`` names a subclass of its group's base.
 
-Hydra makes callables from its own node before any code of recmm runs: its callbacks, launcher and sweeper are ``_target_``
-nodes; its logging goes to ``logging.config.dictConfig``, which calls what it names; some launchers run shell commands;
-``job.env_set`` changes the environment. What the user types on the command line is the user's own; what a YAML file says
-is checked.
+Hydra makes callables from its own node before any code of recmm runs: its callbacks, launcher and sweeper are
+``_target_`` nodes; its logging goes to ``logging.config.dictConfig``, which calls what it names; some launchers run
+shell commands; ``job.env_set`` changes the environment. What the user types on the command line is the user's own; what
+a YAML file says is checked.
 """
 
 import importlib

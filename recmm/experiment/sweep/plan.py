@@ -11,14 +11,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from recmm.data.dataset import MultimodalDataset
-from recmm.errors import RecmmError
+from recmm.errors import RecmmError, RunError
 from recmm.experiment.config.build import dataset_reader
 from recmm.experiment.config.check import check
 from recmm.experiment.config.identity import RUN_NAME, own_values, run_name, signature, uses_modalities
 from recmm.experiment.config.jobs import checked
-from recmm.experiment.records import read_result
+from recmm.experiment.verification import DAMAGED, read_result, verify
 
 NEW, DONE, INTERRUPTED, FAILED, ELSEWHERE = "new", "done", "interrupted", "failed", "elsewhere"
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,10 @@ class Job:
         folder: of its record.
         model: the choice of the group `model`; jobs of one model take about the same time.
         found: state of the folder when the sweep started: `new` (nothing), `done`, `interrupted` (also by a kill),
-            `failed`, or `elsewhere` (another process is writing to it).
+            `failed`, `elsewhere` (another process is writing to it), `damaged` (finished, but no longer what the run
+            wrote), or `unreadable`.
         attempt: of the record found, 0 if there is none.
+        why: what is damaged or cannot be read.
     """
 
     overrides: tuple[str, ...]
@@ -39,6 +42,7 @@ class Job:
     model: str
     found: str
     attempt: int
+    why: str = ""
 
 
 def plan(
@@ -59,8 +63,11 @@ def plan(
     for overrides, (cfg, values) in zip(combinations, checked(combinations, loader, master, judge), strict=True):
         folder = _folder(cfg, values)
         if folder not in jobs:
-            found, attempt = _found(folder, cfg, read)
-            jobs[folder] = Job(tuple(overrides), folder, cfg.hydra.runtime.choices.model, found, attempt)
+            try:
+                found, attempt, why = _found(folder, cfg, read)
+            except RunError as error:
+                found, attempt, why = UNREADABLE, 0, str(error)
+            jobs[folder] = Job(tuple(overrides), folder, cfg.hydra.runtime.choices.model, found, attempt, why)
     return list(jobs.values())
 
 
@@ -81,16 +88,34 @@ def _folder(cfg: DictConfig, values: dict[str, Any]) -> Path:
         HydraConfig.instance().cfg = before
 
 
-def _found(folder: Path, cfg: DictConfig, read: Callable[[DictConfig], MultimodalDataset]) -> tuple[str, int]:
+def peek(folder: Path) -> dict[str, Any]:
+    """The `result.json` of a record; empty where there is none that can be read."""
+    try:
+        return read_result(folder) or {}
+    except RunError:
+        return {}
+
+
+def _found(folder: Path, cfg: DictConfig, read: Callable[[DictConfig], MultimodalDataset]) -> tuple[str, int, str]:
+    """State of the record in ``folder``, its attempt, and what is damaged.
+
+    Raises:
+        RunError: the record cannot be read.
+    """
+    if cfg.overwrite:
+        return NEW, peek(folder).get("attempt", 0), ""
     result = read_result(folder)
     if result is None:
-        return NEW, 0
-    status, attempt = result["status"], int(result["attempt"])
-    if _is_locked(folder):
-        return ELSEWHERE, attempt
+        return NEW, 0, ""
+    status, attempt = result.get("status"), result.get("attempt", 0)
+    if is_locked(folder):
+        return ELSEWHERE, attempt, "another process is running it"
     if status == "done":
-        return (DONE if _is_same(result, cfg, read) and not cfg.overwrite else NEW), attempt
-    return (FAILED if status == "failed" else INTERRUPTED), attempt
+        if not _is_same(result, cfg, read):
+            return NEW, attempt, ""
+        damages = verify(folder)
+        return (DAMAGED if damages else DONE), attempt, "; ".join(damages)
+    return (FAILED if status == "failed" else INTERRUPTED), attempt, ""
 
 
 def _is_same(result: dict[str, Any], cfg: DictConfig, read: Callable[[DictConfig], MultimodalDataset]) -> bool:
@@ -99,12 +124,15 @@ def _is_same(result: dict[str, Any], cfg: DictConfig, read: Callable[[DictConfig
         dataset = read(cfg)
     except RecmmError:
         return False
-    return bool(result["signature"] == signature(cfg, dataset.digest, dataset.split.name, uses_modalities(cfg)))
+    return bool(result.get("signature") == signature(cfg, dataset.digest, dataset.split.name, uses_modalities(cfg)))
 
 
-def _is_locked(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
+    """Whether another process is running in ``folder``."""
     try:
         with FileLock(folder / ".lock", timeout=0):
             return False
     except Timeout:
         return True
+    except OSError:  # a folder that nobody may write to
+        return False
