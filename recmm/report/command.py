@@ -9,6 +9,7 @@ import typer
 
 from recmm.data.files.atomic import replace_atomically
 from recmm.data.files.quoting import shown
+from recmm.experiment.config.publishable import publishable_text
 from recmm.report.comparison.all_runs import all_runs
 from recmm.report.comparison.costs import costs
 from recmm.report.comparison.overall import overall
@@ -87,8 +88,8 @@ def write_report(
             replace_atomically(new / "tables" / f"{table.name}.csv", to_csv(table))
             replace_atomically(new / "tables" / f"{table.name}.tex", to_latex(table))
         static = {figure.name: draw(figure, new / "figures")[1] for figure in figures}
-        about_runs = about(runs, results)
-        page = render(shown(title), about_runs, [*runs.left_out, *warnings], sections, every_run, static)
+        told = [*(shown(publishable_text(line)) for line in runs.left_out), *warnings]
+        page = render(shown(title), about(runs, results), told, sections, every_run, static)
         replace_atomically(new / "index.html", page)
     return out / "index.html"
 

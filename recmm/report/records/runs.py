@@ -13,7 +13,6 @@ import polars as pl
 from recmm.data.files.quoting import shown
 from recmm.errors import DamagedRecordError, RunError
 from recmm.experiment.config.identity import rounded
-from recmm.experiment.config.publishable import publishable_text
 from recmm.experiment.verification import DAMAGED
 from recmm.report.records.folders import read_history, read_record, run_folders
 from recmm.report.records.variants import (
@@ -87,7 +86,7 @@ def load_runs(folders: Sequence[Path]) -> Runs:
         except RunError as error:
             status = DAMAGED if isinstance(error, DamagedRecordError) else "unreadable"
             unfinished[folder.absolute()] = status
-            left_out.append(f"{shown(folder.name)}: {status}: {publishable_text(shown(error))}")
+            left_out.append(f"{shown(folder.name)}: {status}: {error}")
             continue
         if result["status"] == "done":
             done.setdefault(result["signature"], (folder, result))

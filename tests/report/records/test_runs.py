@@ -81,6 +81,36 @@ def test_what_is_no_record_is_named(tmp_path: Path, text: str, sentence: str) ->
     assert str(tmp_path / "run" / "result.json") in str(error.value)
 
 
+def test_one_bad_record_is_told_and_the_others_are_loaded(write_run: RunWriter, tmp_path: Path) -> None:
+    bad = {
+        "empty": "",
+        "cut": '{"format_version": 1',
+        "types": None,
+        "deep": "[" * 100_000,
+        "n" * 240: "{",
+    }
+    write_run("sweep/good")
+    whole = json.loads((tmp_path / "sweep" / "good" / "result.json").read_text())
+    for name, text in bad.items():
+        (tmp_path / "sweep" / name).mkdir()
+        content = json.dumps(whole | {"data": {"digest": 3}, "masks": {}}) if text is None else text
+        (tmp_path / "sweep" / name / "result.json").write_text(content)
+    (tmp_path / "sweep" / "loop").mkdir()
+    (tmp_path / "sweep" / "loop" / "result.json").symlink_to("result.json")
+    write_run("sweep/absurd", **{"test/recall@20": 1e308})
+    runs = load_runs([tmp_path / "sweep"])
+    assert runs.frame["signature"].to_list() == ["sweep-good"]
+    assert runs.unfinished == {"damaged": 1, "unreadable": 6}
+    assert len(runs.left_out) == 7 and any("absurd: damaged: " in told for told in runs.left_out)
+
+
+def test_rates_are_one_level_however_they_were_rounded(write_run: RunWriter, tmp_path: Path) -> None:
+    for name, rate in (("a", 0.3), ("b", 0.1 + 0.2)):
+        write_run(f"sweep/{name}", seed=len(name), missing={"rate": rate}, config={"model.lr": rate})
+    runs = load_runs([tmp_path / "sweep"])
+    assert set(runs.frame["rate"]) == {0.3} and runs.frame["condition"].n_unique() == 1
+
+
 def test_a_folder_without_runs_is_refused(write_run: RunWriter, tmp_path: Path) -> None:
     write_run("sweep/a")
     for folder in (tmp_path, tmp_path / "absent"):
