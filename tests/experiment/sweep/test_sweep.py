@@ -78,11 +78,11 @@ def test_what_is_done_is_skipped(
     start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert start(*SEEDS) == 0
-    assert train.seen == [(0, None), (1, None), (2, None)]
+    assert train.seen == [(0, "auto"), (1, "auto"), (2, "auto")]
     before = {path: path.stat().st_mtime_ns for path in sweep.glob("*/result.json")}
     capsys.readouterr()
     assert start(*SEEDS, "seed=0,1,2,3") == 0
-    assert train.seen[3:] == [(3, None)]
+    assert train.seen[3:] == [(3, "auto")]
     assert before.items() <= {path: path.stat().st_mtime_ns for path in sweep.glob("*/result.json")}.items()
     assert "3 skipped, 1 done" in capsys.readouterr().out
 
@@ -105,7 +105,7 @@ def test_a_failure_stops_nothing_and_is_run_again(
     assert "Seed 1 is out of order." in capsys.readouterr().out
     train.failing = set()
     assert start(*SEEDS) == 0
-    assert train.seen[3:] == [(1, None)]
+    assert train.seen[3:] == [(1, "auto")]
     assert not (folder_of(1, sweep) / "error.log").exists()
     [aside] = sweep.glob("*-s1-*.old-1")
     assert "Seed 1 is out of order." in json.loads((aside / "result.json").read_text())["error"]["message"]
