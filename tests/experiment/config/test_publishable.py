@@ -79,7 +79,7 @@ def test_a_record_names_nobody(tmp_path: Path) -> None:
         **{"TELLTALE": "telltale", "RECMM_DATA": str(home / "data"), "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"},
     }
     common = (
-        *(*TINY, *SYNTHETIC, "logger=default", "paths.output='~/telltale_out'", "trainer.max_epochs=1"),
+        *(*TINY, *SYNTHETIC, "logger=default", "paths.output='~/out'", "trainer.max_epochs=1"),
         "+logger.tensorboard._target_=recmm.experiment.loggers.tensorboard_logger",
         "sweep.name=${oc.env:TELLTALE}",
     )
@@ -89,12 +89,12 @@ def test_a_record_names_nobody(tmp_path: Path) -> None:
         "import socket\nsocket.gethostname = lambda: 'telltalehost'\nfrom recmm.experiment.launch import main\nmain()"
     )
     for folder, script in (("whole", begin), ("failed", fail + begin)):
-        arguments = (*common, f"hydra.run.dir=telltale_runs/{folder}")
+        arguments = (*common, f"hydra.run.dir=runs/{folder}")
         done = subprocess.run(
             (sys.executable, "-c", script, *arguments), cwd=project, env=environment, capture_output=True, check=False
         )
         assert done.returncode == (folder == "failed"), done.stderr.decode()
-        files = [path for path in (project / "telltale_runs" / folder).rglob("*") if path.is_file()]
+        files = [path for path in (project / "runs" / folder).rglob("*") if path.is_file()]
         assert {"result.json", "config.yaml", "train.log"} <= {path.name for path in files}
         assert any(path.suffix == ".wandb" for path in files) and any("tfevents" in path.name for path in files)
         telling = [path.name for path in files if b"telltale" in path.read_bytes() or "telltale" in path.name]
