@@ -217,11 +217,13 @@ def open_record(
     handler = _RunLog(folder / "train.log", delay=True)  # opened after an older record was moved aside
     handler.setFormatter(PublishableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     try:
-        record = _claim(folder, signature, decide(folder, signature=signature, **wanted), identity)
+        decision = decide(folder, signature=signature, **wanted)
+        if decision.what != "finished":
+            logging.getLogger().addHandler(handler)
+        record = _claim(folder, signature, decision, identity)
         if record.finished:
             yield record
             return
-        logging.getLogger().addHandler(handler)
         try:
             yield record
             logging.getLogger().removeHandler(handler)

@@ -1,22 +1,23 @@
 """Tiny real runs in this process, for tests of what is on disk."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from recmm.experiment import launch
 
+SYNTHETIC = ("dataset.n_users=40", "dataset.n_items=30")
 TINY = (
-    *("model=lightgcn", "model.dim=4", "dataset.n_users=40", "dataset.n_items=30", "logger=csv", "missing=full"),
+    *("model=lightgcn", "model.dim=4", "logger=csv", "missing=full"),
     *("trainer.threads=1", "trainer.progress=false", "trainer.accelerator=cpu", "model.training.lr=0.01"),
 )
 
 
-def run(folder: Path, *arguments: str, epochs: int = 3) -> int:
+def run(folder: Path, *arguments: str, epochs: int = 3, data: Sequence[str] = SYNTHETIC) -> int:
     """The exit code of a run in ``folder``."""
     try:
-        launch.main([*TINY, f"trainer.max_epochs={epochs}", f"hydra.run.dir={folder}", *arguments])
+        launch.main([*TINY, *data, f"trainer.max_epochs={epochs}", f"hydra.run.dir={folder}", *arguments])
     except SystemExit as left:
         return int(left.code or 0)
     return 0

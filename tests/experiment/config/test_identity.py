@@ -20,7 +20,7 @@ BASE: dict[str, Any] = {
     "callbacks": {"early_stopping": {"_target_": "a.Stop", "patience": 20}},
     "logger": {"wandb": {"_target_": "a.wandb"}},
     "seed": 0,
-    "ckpt": None,
+    "ckpt": "auto",
     "overwrite": False,
     "settings_source": "default",
 }
