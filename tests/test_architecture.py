@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # The parts of recmm by floor, counted from the ground. A part imports only from lower floors, not from its own.
 FLOORS = {
+    "deferred": -1,  # below 0, so that the package itself may import it
     "errors": 0,
     "offline": 0,
     "seeding": 0,
@@ -141,7 +142,7 @@ def arrows_up(module: str, imported: set[str], package: str = "recmm", floors: M
     here = part(module, package)
     there = {name: part(name, package) for name in imported if within(name, package)}
     return sorted(
-        name for name, other in there.items() if other and other != here and (not here or floors[other] >= floors[here])
+        name for name, other in there.items() if other and other != here and floors[other] >= floors.get(here, 0)
     )
 
 

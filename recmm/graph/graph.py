@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recmm.graph.edge_softmax import edge_softmax
-from recmm.graph.sparse import Edges, Matrix, Product, WeightedProduct
+from recmm.graph.sparse import Edges, Matrix, Product, Propagation, WeightedProduct
 
 
 class Graph(nn.Module):
@@ -72,6 +72,23 @@ class Graph(nn.Module):
         else:
             product = Product.apply(matrix, self._transposed, x)
         return product
+
+    def propagate(self, x: Tensor, n_layers: int) -> Tensor:
+        """Mean over l = 0..n_layers of A^l x (LightGCN Eq. 7-8), for a square A.
+
+        Args:
+            x: [n, d]; several representations may travel side by side in d, which is cheaper than one product each.
+
+        Returns:
+            [n, d]. It can be differentiated to any order.
+        """
+        if not self.values.requires_grad:
+            mean: Tensor = Propagation.apply(self._matrix, self._transposed, x, n_layers)
+            return mean
+        y = x
+        for _ in range(n_layers):
+            y = x + self(y)
+        return y / (n_layers + 1)
 
     # ------------------------------------------------------------------ edge weights
 

@@ -22,8 +22,9 @@ class CSR(NamedTuple):
     """Entries sorted by row, then column.
 
     Attributes:
-        row_starts: int64 [n_rows + 1].
-        columns: int64 [n_entries].
+        row_starts: int32 [n_rows + 1], which MKL wants: it would convert int64 at every product. int64 where the number
+            of entries needs it.
+        columns: [n_entries], of the same type.
         order: int64 [n_entries], the edge at each place; None if the edges were sorted to begin with.
     """
 
@@ -92,7 +93,8 @@ class Edges:
 def _sorted(rows: Tensor, columns: Tensor, shape: tuple[int, int]) -> CSR:
     keys = rows * shape[1] + columns
     order = None if (keys[1:] > keys[:-1]).all() else torch.argsort(keys)
-    return CSR(row_starts(rows, shape[0]), columns if order is None else columns[order], order)
+    kind = torch.int32 if max(len(rows), *shape) < 2**31 else torch.int64
+    return CSR(row_starts(rows, shape[0]).to(kind), (columns if order is None else columns[order]).to(kind), order)
 
 
 class Matrix:
@@ -134,6 +136,27 @@ class Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, Tensor]:
         return None, None, Product.apply(ctx.matrix, not ctx.transposed, grads[0])
+
+
+class Propagation(torch.autograd.Function):
+    """Mean over l = 0..L of A^l x, or of its transpose, for a constant A; differentiable to any order.
+
+    Horner's scheme, y <- x + A y, L times: no sum of the layers is kept beside them, and the product adds x itself.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Matrix, transposed: bool, x: Tensor, n_layers: int) -> Tensor:
+        ctx.matrix, ctx.transposed, ctx.n_layers = matrix, transposed, n_layers
+        if not n_layers:
+            return x.clone()
+        a, y = matrix.csr(transposed), x
+        for _ in range(n_layers):
+            y = torch.addmm(x, a, y)
+        return y.div_(n_layers + 1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, Tensor, None]:
+        return None, None, Propagation.apply(ctx.matrix, not ctx.transposed, grads[0], ctx.n_layers), None
 
 
 class WeightedProduct(torch.autograd.Function):

@@ -14,8 +14,8 @@ from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
+from recmm.nn.id_table import id_table
 from recmm.nn.modality_input import Projection
-from recmm.nn.propagation import id_table, propagate
 from recmm.nn.raw_features import RawFeatures
 from recmm.nn.rows import unit_rows
 
@@ -87,7 +87,7 @@ class BM3(Recommender):
 
     def encode(self) -> Embeddings:
         """U and I before the predictor."""
-        users, items = self.of_nodes(propagate(self.adjacency, self.ego, self.settings.n_layers))
+        users, items = self.of_nodes(self.adjacency.propagate(self.ego, self.settings.n_layers))
         return Embeddings(users, items + self.of_nodes(self.ego).items)
 
     def represent(self, view: ModalityView) -> Embeddings:

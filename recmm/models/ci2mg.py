@@ -21,9 +21,9 @@ from recmm.nn.barycentres import Barycentres, DeltaSettings
 from recmm.nn.couplings import Couplings
 from recmm.nn.guided import GuidanceSettings, GuidedGeneration
 from recmm.nn.hypergraph import ClusterHypergraph, HypergraphSettings
+from recmm.nn.id_table import id_table
 from recmm.nn.initialisation import xavier_matrices
 from recmm.nn.modality_input import Blocks, ColdItems, Projection, TwoHopMean
-from recmm.nn.propagation import id_table, propagate
 from recmm.nn.rows import centred, unit_rows
 from recmm.nn.transport import TransportSettings
 
@@ -150,7 +150,7 @@ class CI2MG(Recommender):
     def identities(self) -> Tensor:
         """X of all users and items, [n_users + n_items, d]."""
         if self.id_weights is None:
-            return propagate(self.adjacency, self.ego, self.settings.n_layers)
+            return self.adjacency.propagate(self.ego, self.settings.n_layers)
         users, items = self.of_nodes(self.ego)
         layers: list[Tensor] = [self.ego]
         for of_users, of_items in self.id_weights.unflatten(0, (-1, 2)):

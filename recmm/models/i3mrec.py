@@ -92,7 +92,8 @@ class I3MRec(Recommender):
     class Settings(MethodSettings):
         """The corrected profile: the released code ("code") with its evident defects removed, which are repeated items
         contrasted with themselves, an estimator fitted to another target than the one it scores, and items without a
-        modality in that modality's bound. The choices i3mrec_code and i3mrec_paper are the code and the paper."""
+        modality in that modality's bound. The choices i3mrec_code and i3mrec_paper are the code and the paper. With
+        three modalities the code's own optimiser leaves out the audio estimator; no choice does that here."""
 
         dim: int = hp(64, "width d of all embeddings; paper 64", ge=1)
         n_layers: int = hp(3, "L, propagation layers, Eq. 6; not printed in the paper, code 3", ge=0)

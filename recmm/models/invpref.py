@@ -38,10 +38,11 @@ class InvPref(Recommender):
     """
 
     class Settings(MethodSettings):
-        """The defaults are the released values for Yahoo, with implicit feedback.
+        """Defaults start from the released values for Yahoo, with implicit feedback, but norm twice as much, norm the
+        environments too and leave out the share weights; invpref_code has all as released.
 
-        There are none for our datasets, and those of other datasets differ widely: search the weights (over decades),
-        n_environments (2, 4) and lr on validation.
+        There are no released values for our datasets, and those of other datasets differ widely: search the weights
+        (over decades), n_environments (2, 4) and lr on validation.
         """
 
         dim: int = hp(40, "d, width of all embeddings", ge=1)
@@ -49,9 +50,11 @@ class InvPref(Recommender):
         invariant: float = hp(3.35, "c1, weight of the invariant prediction's cross-entropy", ge=0)
         env_aware: float = hp(9.99, "c2, weight of the environment-aware prediction's cross-entropy", ge=0)
         classifier: float = hp(9.06, "c3, weight of guessing the environment, whose gradient is reversed", ge=0)
-        l2: float = hp(3.14, "c4, weight of the batch's mean squares", ge=0)
-        l1: float = hp(0.49, "c5, weight of the batch's mean absolute values", ge=0)
-        regularize_environments: bool = hp(True, "the two norms include the environments' embeddings")
+        l2: float = hp(3.14, "c4, weight of the batch's mean squares; released code: of their half", ge=0)
+        l1: float = hp(0.49, "c5, weight of the batch's mean absolute values; released code: of their half", ge=0)
+        regularize_environments: bool = hp(
+            True, "the two norms include the environments' embeddings; released for Yahoo: false"
+        )
         alpha: float = hp(1.905, "factor of the reversed gradient", ge=0)
         ramp_epochs: int = hp(
             0,
@@ -61,7 +64,8 @@ class InvPref(Recommender):
         )
         share_weights: bool = hp(
             False,
-            "a sample's term of guessing the environment counts as much as its environment's share of all samples",
+            "a sample's term of guessing the environment counts as much as its environment's share of all samples; "
+            "released for Yahoo: true",
         )
         cluster_interval: int = hp(5, "epochs between two assignments of the samples to environments", ge=1)
         n_negatives: int = hp(1, "negatives of each training pair, the same over the whole run", ge=1)

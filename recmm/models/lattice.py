@@ -13,8 +13,8 @@ from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
+from recmm.nn.id_table import IdInit, id_table
 from recmm.nn.knn_graph import ModalityGraphs, knn_graph, modality_graphs
-from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.raw_features import RawFeatures
 from recmm.nn.rows import unit_rows
 
@@ -122,7 +122,7 @@ class LATTICE(Recommender):
         h = self.of_nodes(self.ego).items
         for _ in range(self.settings.n_item_layers):
             h = item_graph(h)
-        users, items = self.of_nodes(propagate(self.adjacency, self.ego, self.settings.n_layers))
+        users, items = self.of_nodes(self.adjacency.propagate(self.ego, self.settings.n_layers))
         return Embeddings(users, items + unit_rows(h))
 
     def represent(self, view: ModalityView) -> Embeddings:

@@ -12,7 +12,7 @@ from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
-from recmm.nn.propagation import IdInit, id_table, propagate
+from recmm.nn.id_table import IdInit, id_table
 
 
 class LightGCN(Recommender):
@@ -38,10 +38,10 @@ class LightGCN(Recommender):
         self.ego = id_table(catalog.n_users + catalog.n_items, self.settings.dim, self.settings.init)
 
     def represent(self, view: ModalityView) -> Embeddings:
-        return self.of_nodes(propagate(self.adjacency, self.ego, self.settings.n_layers))
+        return self.of_nodes(self.adjacency.propagate(self.ego, self.settings.n_layers))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        nodes = propagate(self.adjacency, self.ego, self.settings.n_layers)
+        nodes = self.adjacency.propagate(self.ego, self.settings.n_layers)
         u, i, j = batch.gather(nodes, self.catalog.n_users).chunk(3)
         ego = batch.gather(self.ego, self.catalog.n_users)
         return {

@@ -6,7 +6,6 @@ CI2MG, MMSSL and MMGCL only name it as LightGCN that also sees features.
 from typing import Any, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor, nn
 
@@ -20,9 +19,9 @@ from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 from recmm.nn.channels import propagate_channels
+from recmm.nn.id_table import IdInit, id_table
 from recmm.nn.modality_input import BlockNorm, Blocks, ColdItems, Projection, ProjectionKind, TwoHopMean
-from recmm.nn.propagation import IdInit, id_table, propagate
-from recmm.nn.rows import centred
+from recmm.nn.rows import centred, unit_rows
 
 _USED_BY = {"projection": "ab", "keep_own": "a", "cold": "a", "block_norm": "a", "content_l2": "c"}
 """Hyper-parameters that not every variant uses, and the variants that do."""
@@ -129,7 +128,7 @@ class LightGCNM(Recommender):
             raw = [centred(x, visible) for x, visible in zip(raw, view.mask.unbind(1), strict=True)]
         if self.settings.variant == "c":
             return [torch.cat(raw, 1)]
-        return [F.normalize(x) for x in raw] if self.settings.variant == "b" else raw
+        return [unit_rows(x) for x in raw] if self.settings.variant == "b" else raw
 
     def start_epoch(self, epoch: int, view: ModalityView) -> None:
         if epoch == 0:
@@ -145,7 +144,7 @@ class LightGCNM(Recommender):
             users, items = self.of_nodes(self.ego)
             return propagate_channels(self.adjacency, users, torch.cat([items, content], 1), s.n_layers)
         beside = self.two_hop_mean(content) if s.variant == "a" else (self.theta, content)
-        return torch.cat([propagate(self.adjacency, self.ego, s.n_layers), torch.cat(beside)], 1)
+        return torch.cat([self.adjacency.propagate(self.ego, s.n_layers), torch.cat(beside)], 1)
 
     def read_out(self, users: Tensor, items: Tensor) -> Embeddings:
         """Final embeddings from rows of ``encode``."""

@@ -13,8 +13,8 @@ from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
+from recmm.nn.id_table import IdInit, id_table
 from recmm.nn.knn_graph import modality_graphs
-from recmm.nn.propagation import IdInit, id_table, propagate
 from recmm.nn.raw_features import RawFeatures
 
 
@@ -98,12 +98,12 @@ class MGCN(Recommender):
         return (common + (preferred * own).sum(1)) / (len(self.preferences) + 1)
 
     def represent(self, view: ModalityView) -> Embeddings:
-        content = propagate(self.adjacency, self.ego, self.settings.n_layers)
+        content = self.adjacency.propagate(self.ego, self.settings.n_layers)
         return self.of_nodes(content + self.fuse(self.modality_views(view), content))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         n_users = self.catalog.n_users
-        content = batch.gather(propagate(self.adjacency, self.ego, self.settings.n_layers), n_users)
+        content = batch.gather(self.adjacency.propagate(self.ego, self.settings.n_layers), n_users)
         side = self.fuse(batch.gather(self.modality_views(view), n_users), content)  # of the batch's nodes alone
         u, i, j = (content + side).chunk(3)
         terms = {

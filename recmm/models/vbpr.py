@@ -13,7 +13,7 @@ from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
-from recmm.nn.propagation import id_table
+from recmm.nn.id_table import id_table
 
 
 class VBPR(Recommender):

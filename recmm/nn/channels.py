@@ -4,11 +4,10 @@ import torch
 from torch import Tensor
 
 from recmm.graph import Graph
-from recmm.nn.propagation import propagate
 
 
 def propagate_channels(adjacency: Graph, users: Tensor, items: Tensor, n_layers: int) -> Tensor:
-    """``propagate`` of C channels side by side, which start from the same users and from items of their own.
+    """``Graph.propagate`` of C channels side by side, which start from the same users and from items of their own.
 
     Args:
         adjacency: of the user-item graph, [n_users + n_items, n_users + n_items].
@@ -20,4 +19,4 @@ def propagate_channels(adjacency: Graph, users: Tensor, items: Tensor, n_layers:
         [n_users + n_items, C * d].
     """
     n_channels = items.shape[1] // users.shape[1]
-    return propagate(adjacency, torch.cat([users.repeat(1, n_channels), items]), n_layers)
+    return adjacency.propagate(torch.cat([users.repeat(1, n_channels), items]), n_layers)

@@ -77,8 +77,8 @@ class ClusterHypergraph(nn.Module):
 
     def incidence(self, items: Tensor) -> Tensor:
         """H^m, Eq. 3-4: items [n, M, d] -> [M, n, K]."""
-        unit = unit_rows(items).transpose(0, 1)
-        cosine = unit @ unit_rows(self.prototypes).transpose(1, 2)  # Eq. 4
+        prototypes = unit_rows(self.prototypes.transpose(0, 1))  # [K, M, d]: a modality's rows are of one kind
+        cosine = unit_rows(items).transpose(0, 1) @ prototypes.permute(1, 2, 0)  # Eq. 4
         if self.settings.incidence == "softmax":
             return (cosine / self.settings.temperature).softmax(2)
         return (1 + cosine) / 2

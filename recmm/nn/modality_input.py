@@ -17,17 +17,20 @@ ColdItems = Literal["raw", "zero"]
 
 
 class _Axes(nn.Module):
-    """x -> W x + b as buffers: found, never trained, so that no optimiser has to leave them out."""
+    """x -> W (x - centre) as buffers: found, never trained, so that no optimiser has to leave them out.
+
+    The centre is taken off first: a row that is the mean becomes zero, and not the rounding error of W x + b.
+    """
 
     def __init__(self, width: int, dim: int) -> None:
         super().__init__()
         self.register_buffer("weight", nn.init.xavier_uniform_(torch.empty(dim, width)))
-        self.register_buffer("bias", torch.zeros(dim))
+        self.register_buffer("centre", torch.zeros(width))
         self.weight: Tensor
-        self.bias: Tensor
+        self.centre: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+        return F.linear(x - self.centre, self.weight)
 
     def fit(self, rows: Tensor) -> None:
         """Take the leading principal axes of ``rows`` [n, width], n > 0; zero beyond their rank, where any would do."""
@@ -38,7 +41,7 @@ class _Axes(nn.Module):
         axes = axes[spread > noise][: len(self.weight)]
         self.weight.zero_()
         self.weight[: len(axes)] = axes.float()
-        self.bias.copy_(-(self.weight.double() @ centre).float())
+        self.centre.copy_(centre)
 
 
 class Projection(nn.Module):

@@ -243,3 +243,26 @@ def test_nodes_are_dropped_by_group_with_all_their_edges() -> None:
         kept = values.diagonal()
         assert (int(kept[:4].sum()), int(kept[4:].sum())) == (2, 1)
         assert torch.equal(values, kept[:, None] * kept)
+
+
+# ---------------------------------------------------------------------- propagation
+
+
+def propagated(graph: Graph, x: Tensor, n_layers: int) -> Tensor:
+    matrix, layers = dense(graph), [x]
+    for _ in range(n_layers):
+        layers.append(matrix @ layers[-1])
+    return torch.stack(layers).mean(0)
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 3])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_propagation_is_the_mean_over_layers_with_exact_gradients(symmetric: bool, n_layers: int) -> None:
+    graph = (undirected(weighted=True) if symmetric else Graph(ROWS, COLUMNS, (M, M), torch.rand(7) + 0.1)).double()
+    x = torch.randn(graph.shape[0], 3, dtype=torch.float64, requires_grad=True)
+    for each in (graph, graph.transposed(), graph.with_values(graph.values.clone().requires_grad_())):
+        found = each.propagate(x, n_layers)
+        torch.testing.assert_close(found, propagated(each, x, n_layers))
+        assert found.data_ptr() != x.data_ptr()  # it may be written to
+        assert torch.autograd.gradcheck(lambda x, each=each: each.propagate(x, n_layers), (x,))
+        assert torch.autograd.gradgradcheck(lambda x, each=each: each.propagate(x, n_layers).square(), (x,))

@@ -29,6 +29,15 @@ def test_knn_by_hand() -> None:
         assert fill(Knn(k=k), {"v": v, "a": a}, mask)["a"][4] == pytest.approx(expected)
 
 
+def test_knn_gives_the_mean_of_training_no_direction() -> None:
+    v = np.array([[0.1], [0.3], [0.9], [0.7]], np.float32) + np.float32(1e3)
+    v = np.vstack([v, v.mean(0, dtype=np.float64) + np.array([[6e-5]])]).astype(np.float32)
+    a, mask = np.array([[10], [20], [40], [80], [0]], np.float32), np.ones((5, 2), bool)
+    mask[4, 1] = False
+    assert fill(Knn(k=4), {"v": v, "a": a}, mask)["a"][4] == pytest.approx(37.5)
+    assert fill(Knn(k=1), {"v": v, "a": a}, mask)["a"][4] == 10  # a tie of all, which the lowest id wins
+
+
 def test_ties_of_knn_go_to_the_lower_id() -> None:
     v, a = np.ones((5, 2), np.float32), np.arange(5, dtype=np.float32)[:, None]
     mask = np.ones((5, 2), bool)

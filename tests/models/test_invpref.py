@@ -8,6 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from recmm.data.batches import Pairs
@@ -20,6 +21,7 @@ from recmm.models.invpref import InvPref, _product_bce
 from recmm.models.training import Training
 from recmm.seeding import seed_torch
 
+CONF = Path(__file__).parents[2] / "conf"
 USERS, ITEMS = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 2])
 CATALOG = Catalog(3, 4, {}, USERS, ITEMS, list("abc"), list("pqrs"))
 VIEW = ModalityView({}, torch.zeros(4, 0, dtype=torch.bool), "nothing to see")
@@ -80,6 +82,19 @@ def test_losses_by_hand() -> None:
     model.settings = model.settings.model_copy(update={"regularize_environments": False})
     expected = 11 * sum(sum(map(abs, t)) / len(t) for t in tables[:-1])
     assert model.losses(BATCH, VIEW)["l1"].item() == pytest.approx(expected)
+
+
+def test_the_code_reading_norms_as_the_released_code_does() -> None:
+    """For Yahoo: 3.14 sum of squares / 2 B d + .49 sum of absolute values / 2 B d, over the four tables' rows."""
+    values = OmegaConf.load(CONF / "model" / "invpref_code.yaml")
+    del values["defaults"]
+    model = make(dim=4, **OmegaConf.to_container(values))
+    terms = model.losses(BATCH, VIEW)
+    users, items = torch.tensor([2, 2, 0, 0]), torch.tensor([2, 1, 1, 3])
+    rows = torch.cat([model.users_inv[users], model.users_env[users], model.items_inv[items], model.items_env[items]])
+    torch.testing.assert_close(terms["l2"], 3.14 * rows.square().sum() / (2 * 4 * 4))
+    torch.testing.assert_close(terms["l1"], 0.49 * rows.abs().sum() / (2 * 4 * 4))
+    assert model.settings.share_weights
 
 
 def test_who_receives_which_gradient() -> None:

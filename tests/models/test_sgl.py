@@ -30,7 +30,7 @@ def catalog() -> Catalog:
 
 def make(**keywords: Any) -> SGL:
     torch.manual_seed(2)
-    return SGL(catalog(), **{"dim": 4, "rho": 0.3, **keywords})
+    return SGL(catalog(), **{"dim": 4, "rho": 0.3, "lambda1": 0.1, **keywords})
 
 
 def start(model: SGL, epoch: int = 0, seed: int = 0) -> SGL:
@@ -42,7 +42,7 @@ def start(model: SGL, epoch: int = 0, seed: int = 0) -> SGL:
 def test_losses_by_hand() -> None:
     """Three users in a chain: 0 has item 0, 1 has both items, 2 has item 1; d = 1 and nothing left out."""
     graph = torch.tensor([0, 1, 1, 2]), torch.tensor([0, 0, 1, 1])
-    model = SGL(Catalog(3, 2, {}, *graph, list("abc"), list("ab")), dim=1, n_layers=1, rho=0.0, ego_l2=0.5)
+    model = SGL(Catalog(3, 2, {}, *graph, list("abc"), list("ab")), dim=1, n_layers=1, rho=0.0, ego_l2=0.5, lambda1=0.1)
     with torch.no_grad():
         model.ego.copy_(torch.tensor([[1.0], [2.0], [3.0], [4.0], [6.0]]))
     start(model)

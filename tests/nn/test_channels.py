@@ -4,7 +4,6 @@ import torch
 
 from recmm.graph import Graph
 from recmm.nn.channels import propagate_channels
-from recmm.nn.propagation import propagate
 
 
 def test_equals_one_propagation_per_channel() -> None:
@@ -12,4 +11,4 @@ def test_equals_one_propagation_per_channel() -> None:
     users, items = torch.randn(2, 4), torch.randn(3, 3, 4)
     together = propagate_channels(graph, users, items.flatten(1), 2).unflatten(1, (3, 4))
     for c in range(3):
-        torch.testing.assert_close(together[:, c], propagate(graph, torch.cat([users, items[:, c]]), 2))
+        torch.testing.assert_close(together[:, c], graph.propagate(torch.cat([users, items[:, c]]), 2))

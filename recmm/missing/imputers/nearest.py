@@ -52,4 +52,6 @@ class Knn(Borrower):
     def _directions(self, modality: str, values: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """float32 [n_items, D]: centred rows of length 1; zero where hidden or equal to the mean of training."""
         centred = np.where(visible[:, None], values - self.means[modality], np.float32(0))
-        return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+        lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+        rounding = 4 * np.finfo(np.float32).eps * np.linalg.norm(values, axis=1, keepdims=True)
+        return centred / np.where(lengths > np.maximum(rounding, 1e-12), lengths, np.float32(np.inf))

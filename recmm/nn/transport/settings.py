@@ -21,7 +21,7 @@ class TransportSettings(ComponentSettings):
     method: Literal["auto", "dense", "sparse", "lowrank"] = hp(
         "auto",
         "dense, the plan as N x N matrix | sparse, each item with its candidate neighbours | lowrank, through anchors "
-        "| auto, dense up to 2,000 items, sparse above",
+        "| auto, dense up to 500 items, sparse above",
     )
     epsilon: float | None = hp(
         None,

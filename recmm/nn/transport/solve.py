@@ -14,7 +14,9 @@ from recmm.nn.transport.problem import Problem
 from recmm.nn.transport.settings import TransportSettings
 from recmm.nn.transport.sparse import solve_sparse
 
-DENSE_UP_TO = 2_000
+DENSE_UP_TO = 500
+"""Items from which on ``auto`` is sparse. On Last.fm-2K (1,425 items, three pairs, one thread) a first solve takes 19 s
+dense and 6 s sparse, and T y of the two have cosines of .997 to 1."""
 CONSTANT = 1e-10
 """Variance relative to the mean square below which a cloud is one point; float32 rounding stays below it."""
 

@@ -9,8 +9,8 @@ from recmm.nn.transport.kernels import SparseCoupling, SparseKernel
 from recmm.nn.transport.plans import SparsePlan
 from recmm.nn.transport.problem import Problem, Start
 
-SAMPLE = 1_024
-"""Items of the dense problem from which potentials are extrapolated."""
+SAMPLE = (256, 1_024)
+"""Least and most items of the dense problem from which potentials are extrapolated; between them a quarter of all."""
 COARSEST = 8.0
 """Perplexity below which the sample's plan would be a permutation, whose potentials say little of other items."""
 FROM_ABOVE = 64.0
@@ -59,7 +59,8 @@ def solve_sparse(problem: Problem) -> SparsePlan:
 
 def _coarse(problem: Problem) -> Start:
     """Potentials of all atoms, from a dense plan of a sample in which a row is about as wide, relative to N."""
-    part = problem.sample(SAMPLE, COARSEST)
+    least, most = SAMPLE
+    part = problem.sample(min(max(len(problem.source.labels) // 4, least), most), COARSEST)
     solution = part.settle(part.dense_kernel(), part.begin(), final=False)
     f = _extended(problem.x, part.y, solution.g, solution.epsilon)
     g = _extended(problem.y, part.x, solution.f, solution.epsilon)
