@@ -113,6 +113,7 @@ def _usable(folder: Path) -> Record:
     try:
         str(folder).encode()
         if result["status"] == "done":
+            result["identity"] = {key: _level(value) for key, value in result["identity"].items()}
             pl.DataFrame([_row(str(folder), result)], schema_overrides=_TYPES, strict=False)
             conditions([result])
     except RunError:
@@ -130,7 +131,7 @@ def _tabulate(records: dict[str, Record]) -> tuple[pl.DataFrame, dict[str, list[
     rows = [_row(folder, result) for folder, result in records.items()]
     for row, (model, dataset, identity), condition in zip(rows, identities, conditions(results), strict=True):
         row |= {"condition": condition, "variant": label(model, differing[model, dataset], identity)}
-        row |= {f"config/{key}": _level(identity.get(key)) for key in varying}
+        row |= {f"config/{key}": identity.get(key) for key in varying}
     columns = {name: _column([row.get(name) for row in rows]) for name in dict.fromkeys(k for row in rows for k in row)}
     frame = pl.DataFrame(columns, schema_overrides=_TYPES, infer_schema_length=None)
     by_model: dict[str, list[str]] = defaultdict(list)
