@@ -27,8 +27,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from recmm.experiment.config.build import build
-from recmm.experiment.config.check import jobs
 from recmm.experiment.config.folder import config_folder
+from recmm.experiment.config.jobs import jobs
 from recmm.experiment.memory import peak_memory_mb
 from recmm.nn.transport import Plan, TransportSettings, solve
 

@@ -1,5 +1,6 @@
 """`python -m recmm COMMAND`: the command line of recmm."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from recmm import __version__
 from recmm.errors import RecmmError, leave
 from recmm.ingest.commands import app as data
+from recmm.offline import stay_offline
 from recmm.terminal import prepare_terminal
 
 app = typer.Typer(
@@ -50,11 +52,23 @@ def train(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=C
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-def check(arguments: Annotated[list[str] | None, typer.Argument(metavar="GROUP=CHOICE KEY=VALUE ...")] = None) -> None:
-    """Try one step of every job of a run or sweep on a few rows. Takes the arguments of train.py, with -m too."""
+def check(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="GROUP=CHOICE KEY=VALUE ... | --records FOLDER ...")
+    ] = None,
+) -> None:
+    """Try one step of every job of a run or sweep on a few rows. Takes the arguments of train.py, with -m too.
+
+    With `--records FOLDER ...` it verifies finished runs instead: files, digests, metrics against their tables.
+    """
+    given = arguments or []
+    if given[:1] == ["--records"]:
+        from recmm.experiment.verification import check_records
+
+        raise typer.Exit(0 if check_records([Path(folder).expanduser() for folder in given[1:]]) else 1)
     from recmm.experiment.dry_run import dry_run
 
-    raise typer.Exit(0 if dry_run(arguments or []) else 1)
+    raise typer.Exit(0 if dry_run(given) else 1)
 
 
 # Both report commands parse their own options.
@@ -78,6 +92,7 @@ def report(arguments: Annotated[list[str] | None, typer.Argument(metavar="FOLDER
 def main() -> None:
     """Entry point of `python -m recmm` and of the console script."""
     prepare_terminal()
+    stay_offline()
     try:
         app(prog_name="recmm")
     except RecmmError as error:

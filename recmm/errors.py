@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from recmm.terminal import printable
@@ -83,6 +85,18 @@ class RunError(RecmmError):
     """A run cannot start in this folder, or cannot be resumed."""
 
 
+class BusyFolderError(RunError):
+    """Another process is writing to this run's folder."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint is absent, empty, cut short, or holds other bytes than were written."""
+
+
+class DamagedRecordError(RunError):
+    """The record of a finished run is not what it was when the run ended."""
+
+
 class NonFiniteLossError(RecmmError):
     """A loss term became NaN or infinite."""
 
@@ -105,3 +119,23 @@ def leave(error: RecmmError) -> NoReturn:
         raise error
     print(printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
     sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+@contextmanager
+def in_one_sentence() -> Iterator[None]:
+    """End the process with a sentence for an error of ours, and for what the operating system refuses.
+
+    Hydra would show a traceback of what its plugins raise.
+    """
+    try:
+        yield
+    except RecmmError as error:
+        leave(error)
+    except OSError as error:
+        place = error.filename or "a file"
+        told = RunError(
+            f"{place} cannot be read or written ({error.strerror or error}). Make room, correct its permissions, or "
+            "choose another place with paths.output."
+        )
+        told.__cause__ = error
+        leave(told)

@@ -44,11 +44,13 @@ class GridSweeper(_RecmmSweeper):
     """Runs the product of all listed values; finished jobs are skipped and interrupted ones resumed."""
 
     def sweep(self, arguments: list[str]) -> None:
+        from recmm.errors import in_one_sentence
         from recmm.experiment.config.hydra_private import combinations
         from recmm.experiment.sweep.sweeper import run_sweep
 
-        jobs = combinations(self.overrides(arguments))
-        run_sweep(jobs, self.hydra_context.config_loader, self.config, self.launcher)
+        with in_one_sentence():
+            jobs = combinations(self.overrides(arguments))
+            run_sweep(jobs, self.hydra_context.config_loader, self.config, self.launcher)
 
 
 class SearchSweeper(_RecmmSweeper):
@@ -69,10 +71,8 @@ class SearchSweeper(_RecmmSweeper):
         super().__init__(params)  # the search and its runs read the other keywords from the configuration
 
     def sweep(self, arguments: list[str]) -> None:
-        from recmm.errors import RecmmError, leave
+        from recmm.errors import in_one_sentence
         from recmm.experiment.search.searcher import run_search
 
-        try:
+        with in_one_sentence():
             run_search(self.overrides(arguments), self.hydra_context.config_loader, self.config, self.launcher)
-        except RecmmError as error:  # Hydra would show a traceback
-            leave(error)

@@ -25,7 +25,7 @@ class CanonicalFolder(MultimodalDataModule):
         self.folder = folder
 
     def load(self) -> MultimodalDataset:
-        return read_canonical(Path(self.folder), modalities=self.modalities)
+        return read_canonical(Path(self.folder).expanduser(), modalities=self.modalities)
 
 
 class MMRecFolder(MultimodalDataModule):
@@ -58,7 +58,7 @@ class MMRecFolder(MultimodalDataModule):
         self.labels = labels
 
     def load(self) -> MultimodalDataset:
-        folder = Path(self.folder)
+        folder = Path(self.folder).expanduser()
         return read_files(
             folder,
             name=folder.name,

@@ -71,7 +71,7 @@ class KnownDataset(MultimodalDataModule):
 
     def load(self) -> MultimodalDataset:
         dataset = read_files(
-            Path(self.folder),
+            Path(self.folder).expanduser(),
             name=self.dataset_name,
             split=Split(self.split, self.recipes[self.split]),
             interactions=self.interactions,

@@ -13,9 +13,9 @@ from recmm.data.excerpt import excerpt
 from recmm.datamodules.base import InMemory
 from recmm.errors import own_error, wants_traceback
 from recmm.experiment.config.build import build, build_model, configure, dataset_reader
-from recmm.experiment.config.check import check_arguments
 from recmm.experiment.config.folder import config_folder
 from recmm.experiment.config.identity import config_hash
+from recmm.experiment.config.jobs import check_arguments
 from recmm.experiment.run import make_trainer
 
 

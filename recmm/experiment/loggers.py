@@ -2,25 +2,38 @@
 
 import hashlib
 import logging
-import os
+import shutil
+import socket
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
+from recmm.experiment.config.constructors import locate
 from recmm.experiment.records import Record
+from recmm.offline import stay_offline, wandb_mode
 
 log = logging.getLogger(__name__)
 
 FINISH_TIMEOUT = 600.0
 """Seconds that the end of a run waits for an upload; what is not uploaded by then stays in the run's folder."""
 
-
-def wandb_mode() -> str:
-    """WANDB_MODE if set; else `online` with a WANDB_API_KEY, and `offline` without: no run waits for a network."""
-    return os.environ.get("WANDB_MODE", "online" if "WANDB_API_KEY" in os.environ else "offline")
+PUBLISHABLE: dict[str, Any] = {
+    "console": "off",  # what a run prints has paths in it
+    "disable_code": True,
+    "disable_git": True,
+    "save_code": False,
+    "x_disable_machine_info": True,
+    "x_disable_meta": True,  # host, user, command line, remote
+    "host": "",
+    "username": "",
+    "email": "",
+    "program": "",
+    "symlink": False,
+}
+"""Settings of W&B with which its folder, like the rest of the record, names no person, host, command line or remote."""
 
 
 def wandb_logger(record: Record, *, project: str = "recmm", group: str | None = None) -> Logger:
@@ -40,10 +53,23 @@ def tensorboard_logger(record: Record) -> Logger:
 
 
 def close_loggers(loggers: list[Logger], *, failed: bool) -> None:
-    """End every W&B run with exit code 1 if the run ``failed``, else 0: W&B would show a crash as finished."""
+    """End every W&B run with exit code 1 if the run ``failed``, else 0: W&B would show a crash as finished.
+
+    What loggers write beside the curves and names this machine or its folders is taken out of the record.
+    """
     for logger in loggers:
         if isinstance(logger, WandbRun):
             logger.close(failed=failed)
+        elif isinstance(logger, TensorBoardLogger):
+            logger.finalize("failed" if failed else "success")
+            _rename_without_host(Path(logger.log_dir))
+
+
+def _rename_without_host(folder: Path) -> None:
+    """Event files bear the host's name; TensorBoard reads them under any name with `tfevents` in it."""
+    host = f".{socket.gethostname()}."
+    for path in folder.glob("events.out.tfevents.*"):
+        path.replace(path.with_name(path.name.replace(host, ".host.")))
 
 
 class WandbRun(Logger):
@@ -97,13 +123,17 @@ class WandbRun(Logger):
         if not failed:
             self._attempt("log", self._complete)
         self._attempt("finish", self._run.finish, exit_code=int(failed))
+        for logs in (self.record.folder / "wandb").glob("*/logs"):  # W&B's own, full of paths
+            shutil.rmtree(logs, ignore_errors=True)
 
     def _open(self, params: dict[str, Any]) -> None:
+        stay_offline()  # a run of the Python API has no entry point that has done so
         import wandb  # slow to import, so only where it is used
 
         mode: Any = wandb_mode()
         about = _about(self.record.result)
-        self._fitting = get_class(params["model"]["_target_"]).trained  # type: ignore[attr-defined]
+        method: Any = locate(params["model"]["_target_"], "model")
+        self._fitting = method.trained
         if self.record.result["uses_modalities"]:  # the numbers of other methods depend on no missing setting
             self._rates = {key: value for key, value in params["missing"].items() if key.endswith("rate")}
         series = [about[group] for group in ("model", "dataset", "missing")]
@@ -120,7 +150,9 @@ class WandbRun(Logger):
             tags=[tag[:64] for tag in tags],  # W&B refuses longer ones
             config=_columns(params) | {"record": about | names},
             mode=mode,
-            settings=wandb.Settings(reinit="create_new", silent=mode != "online", finish_timeout=FINISH_TIMEOUT),
+            settings=wandb.Settings(
+                reinit="create_new", silent=mode != "online", finish_timeout=FINISH_TIMEOUT, **PUBLISHABLE
+            ),
         )
         self._run.define_metric("*", step_metric="epoch")
 

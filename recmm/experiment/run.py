@@ -18,12 +18,14 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from recmm.datamodules.base import MultimodalDataModule
-from recmm.errors import ConfigError
+from recmm.errors import CheckpointError, ConfigError
 from recmm.evaluation.strata import stratify
-from recmm.experiment.callbacks import Checkpoints, KeepRankings
+from recmm.experiment.callbacks import Checkpoints, KeepRankings, UnchangedData
+from recmm.experiment.checkpoints import VerifiedCheckpoints, read_checkpoint
 from recmm.experiment.config.build import build, build_model, configure
 from recmm.experiment.config.folder import choice_of
-from recmm.experiment.config.identity import identity, signature, uses_modalities
+from recmm.experiment.config.identity import published_identity, signature, uses_modalities
+from recmm.experiment.config.publishable import publishable
 from recmm.experiment.curves import draw_curves
 from recmm.experiment.loggers import close_loggers
 from recmm.experiment.memory import peak_memory_mb, start_peak_memory
@@ -31,10 +33,13 @@ from recmm.experiment.progress import EpochBar, print_closing
 from recmm.experiment.records import Record, open_record
 from recmm.experiment.study import Pruning
 from recmm.experiment.tables import RankingTables
+from recmm.models.base import Recommender
 
 log = logging.getLogger(__name__)
 
 MONITOR = "val/recall@20"
+TIED_SHARE = 0.95
+"""Share of users whose list holds one score only, from which on a method counts as collapsed."""
 
 
 def train(cfg: DictConfig) -> float:
@@ -44,7 +49,7 @@ def train(cfg: DictConfig) -> float:
         The validation metric that selects, at the best epoch; NaN if a search pruned the run.
 
     Raises:
-        RunError: the folder is in use or holds another run.
+        RunError: the folder is in use or holds another run, what is in it is damaged, or it cannot be written.
         NonFiniteLossError: a loss term became NaN or infinite.
         DataError, MissingSettingError: the dataset cannot be read, or the missing setting cannot be drawn on it.
     """
@@ -58,6 +63,7 @@ def train(cfg: DictConfig) -> float:
         if cfg.trainer.threads:
             torch.set_num_threads(cfg.trainer.threads)
         datamodule = configure(build(cfg.dataset), cfg)
+        data = UnchangedData(datamodule.dataset)  # before its digest is computed
         about: dict[str, Any] = {
             "data_digest": datamodule.dataset.digest,
             "split_name": datamodule.dataset.split.name,
@@ -66,8 +72,9 @@ def train(cfg: DictConfig) -> float:
     with open_record(
         folder,
         signature=signature(cfg, **about),
-        identity=identity(cfg, **about),
-        resume=cfg.ckpt == "last",
+        identity=published_identity(cfg, **about),
+        resume=cfg.ckpt != "never",
+        demanded=cfg.ckpt == "last" and not in_sweep,  # a sweep has new jobs, too
         overwrite=cfg.overwrite,
     ) as record:
         monitor = monitor_of(cfg)
@@ -78,11 +85,14 @@ def train(cfg: DictConfig) -> float:
             record.write_config(cfg)
             record.update(monitor=monitor, **describe(cfg, choices, datamodule))
             if record.writes:
-                datamodule.masks.save(folder / "masks.npz")
-            _execute(cfg, record, datamodule, callbacks, monitor)
-        if record.writes and not in_sweep:  # a sweep prints its own table
-            print_closing(record.result, folder)
-        return float(record.result.get(monitor, "nan"))  # nan: pruned by a search
+                with record.writing("masks.npz") as path:
+                    datamodule.masks.save(path)
+            _execute(cfg, record, datamodule, [*callbacks, data], monitor)
+            if record.result["status"] != "pruned":
+                data.check(ends=True)
+    if record.writes and not in_sweep:  # a sweep prints its own table
+        print_closing(record.result, folder)
+    return float(record.result.get(monitor, "nan"))  # nan: pruned by a search
 
 
 def monitor_of(cfg: DictConfig) -> str:
@@ -173,19 +183,18 @@ def _execute(
     failed = True
     try:
         for logger in loggers:
-            logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
+            logger.log_hyperparams(publishable(cfg))
         if model.trained:
             trainer.fit(model, datamodule, ckpt_path=record.resume_from, weights_only=True)
             if record.result.get("status") == "pruned":
                 return
-            best = torch.load(record.checkpoint("best"), map_location="cpu", weights_only=True)
-            model.load_state_dict(best["state_dict"])
+            model.load_state_dict(read_checkpoint(record.checkpoint("best"))["state_dict"])
         trainer.validate(model, datamodule, verbose=False)
-        again = model.results[monitor]
-        if model.trained and abs(again - checkpoints.best_score) > 1e-6:
-            log.warning("%s is %.6f with the best checkpoint, was %.6f", monitor, again, checkpoints.best_score)
-        if not model.trained:
-            trainer.save_checkpoint(record.checkpoint("best"), weights_only=False)
+        if model.trained:
+            _require_same(model, monitor, checkpoints.best_score, exactly=record.attempt == 1)
+        else:
+            with record.writing("checkpoints/best.ckpt") as path:
+                trainer.save_checkpoint(path, weights_only=False)
         trainer.test(model, datamodule, verbose=False)
         _complete(record, datamodule, tables, checkpoints, model.results)
         failed = False
@@ -197,6 +206,24 @@ def _execute(
         raise
     finally:
         close_loggers(loggers, failed=failed)
+
+
+def _require_same(model: Recommender, monitor: str, score: float, *, exactly: bool) -> None:
+    """See that the best checkpoint scores what its epoch did.
+
+    Args:
+        exactly: whether one process made both numbers; another one may have had other threads or libraries. A GPU sums
+            in any order.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    again, tolerance = model.results[monitor], 1e-6 if exactly and model.device.type == "cpu" else 1e-3
+    if not abs(again - score) <= tolerance:
+        raise CheckpointError(
+            f"{monitor} is {again:.6f} with best.ckpt, but was {score:.6f} in the epoch that wrote it: the checkpoint "
+            "or the data are not what they were, or the method draws at random when it ranks. ckpt=never starts anew."
+        )
 
 
 def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callback]) -> pl.Trainer:
@@ -225,6 +252,7 @@ def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callb
         check_val_every_n_epoch=settings.check_val_every_n_epoch,
         logger=loggers or False,
         callbacks=[*callbacks, *bars],
+        plugins=[VerifiedCheckpoints()],
         enable_checkpointing=any(isinstance(callback, Checkpoints) for callback in callbacks),  # Lightning adds no own
         deterministic="warn",
         num_sanity_val_steps=0,
@@ -244,13 +272,14 @@ def _complete(
     checkpoints: Checkpoints,
     metrics: dict[str, float],
 ) -> None:
-    """Write tables, strata and curves; set the status to `done` last."""
+    """Write tables, strata and curves; the record gets the status `done` when it is closed, last of all."""
     accuracy = {name: value for name, value in metrics.items() if name.startswith(("val/", "test/"))}
     record.result |= accuracy | {"best_epoch": checkpoints.best_epoch, "epochs": len(checkpoints.history)}
+    record.result.pop("error", None)
     if not record.writes:
         return
     dataset = datamodule.dataset
-    tables.write(record.folder)
+    tables.write(record)
     strata = stratify(
         tables.ranks(),
         datamodule.masks.test,
@@ -262,7 +291,18 @@ def _complete(
         about = record.result
         title = f"{about['model']} on {about['dataset']} (split {dataset.split.name}), missing {about['missing']}"
         record.write_metrics(checkpoints.history)  # the last row is missing if the run was killed before it was written
-        draw_curves(
-            checkpoints.history, checkpoints.monitor, checkpoints.best_epoch, title, record.folder / "curves.png"
-        )
-    record.update(strata=strata.to_dicts(), peak_memory_mb=peak_memory_mb(), status="done")
+        with record.writing("curves.png", optional=True) as path:
+            draw_curves(checkpoints.history, checkpoints.monitor, checkpoints.best_epoch, title, path)
+    collapse = _collapse(tables.tied_share(), checkpoints.monitor, metrics)
+    if collapse:
+        log.warning("The method has collapsed: %s. Its numbers say nothing about it.", collapse)
+    record.checkpoint("previous").unlink(missing_ok=True)
+    record.result |= {"strata": strata.to_dicts(), "peak_memory_mb": peak_memory_mb(), "status": "done"}
+    record.result |= {"collapsed": collapse} if collapse else {}
+
+
+def _collapse(tied: float, monitor: str, metrics: dict[str, float]) -> str | None:
+    """Why the numbers are those of a method that tells no items apart; None where they are not."""
+    if tied >= TIED_SHARE:
+        return f"all items of the lists of {tied:.0%} of the users have the same score"
+    return f"{monitor} is exactly 0" if metrics[monitor] == 0 else None

@@ -1,7 +1,6 @@
 """The ranked lists of a run as tables: ranks of all held-out pairs, top-50 lists, metrics per user."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,6 +9,7 @@ from torch import distributed
 
 from recmm.data.files.atomic import atomic_file
 from recmm.evaluation.metrics import per_user_metrics
+from recmm.experiment.records import Record
 from recmm.models.base import RankedBatch
 
 
@@ -50,15 +50,30 @@ class RankingTables:
         """split, user, and one column per accuracy metric."""
         return self._concatenate(self._per_user)
 
-    def write(self, folder: Path) -> None:
-        """Write ranks.parquet, topk.parquet and per_user.parquet, each atomically."""
+    def tied_share(self) -> float:
+        """Share of the lists, of validation and test together, that hold one score only; 0 without lists."""
+        n_tied = n_lists = 0
+        for chunk in (chunk for chunks in self._chunks.values() for chunk in chunks):
+            lengths = (chunk.top_items >= 0).sum(1)
+            last = chunk.top_scores.gather(1, (lengths - 1).clamp(min=0)[:, None])[:, 0]
+            is_list = lengths > 1
+            n_tied += int((is_list & ~(chunk.top_scores[:, 0] > last)).sum())  # NaN is not greater, either
+            n_lists += int(is_list.sum())
+        return n_tied / n_lists if n_lists else 0.0
+
+    def write(self, record: Record) -> None:
+        """Write ranks.parquet, topk.parquet and per_user.parquet, each atomically.
+
+        Raises:
+            RunError: there is no room or no permission.
+        """
         tables: Mapping[str, pl.DataFrame] = {
             "ranks": self.ranks(),
             "topk": self.top_k(),
             "per_user": self.per_user(),
         }
         for name, table in tables.items():
-            with atomic_file(folder / f"{name}.parquet") as spare:
+            with record.writing(f"{name}.parquet") as path, atomic_file(path) as spare:
                 table.write_parquet(spare)
 
     def _concatenate(self, of_chunk) -> pl.DataFrame:  # type: ignore[no-untyped-def]

@@ -68,8 +68,8 @@ def catalogue(
 
 def _of_arguments(target: Sequence[str]) -> MultimodalDataModule:
     from recmm.experiment.config.build import build  # a folder does not need Hydra
-    from recmm.experiment.config.check import check_arguments
     from recmm.experiment.config.folder import config_folder
+    from recmm.experiment.config.jobs import check_arguments
     from recmm.settings import suggestion
 
     folder = config_folder()

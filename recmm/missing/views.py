@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from recmm.data.dataset import MultimodalDataset
+from recmm.data.files.mapped import require_mapped
 from recmm.errors import MissingSettingError
 from recmm.missing.imputers import Features, Imputer
 from recmm.missing.masks import PHASES, Masks, Phase
@@ -22,6 +23,7 @@ def hide(features: dict[str, np.ndarray], mask: np.ndarray) -> Features:
     """
     hidden: Features = {}
     for column, (modality, values) in enumerate(features.items()):
+        require_mapped(values)
         copy = np.zeros(values.shape, dtype=np.float32)
         np.copyto(copy, values, where=mask[:, column, None], casting="same_kind")
         hidden[modality] = copy

@@ -129,6 +129,10 @@ class Recommender(Stored):
         """The running stage; the first one before training."""
         return self.stages()[0] if self._running is None else self._running.stage
 
+    def stage_at(self, epoch: int) -> Stage:
+        """The stage of an epoch of the fit; the first one where there is none."""
+        return self.stages()[0] if self._schedule is None else self._schedule.at(epoch).stage
+
     def batches_at(self, epoch: int) -> Items | None:
         """What the stage of an epoch is trained on: batches of items, or None for training pairs."""
         return None if self._schedule is None else self._schedule.at(epoch).stage.batches

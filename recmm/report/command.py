@@ -1,6 +1,5 @@
 """`python -m recmm report FOLDER ...`: from records to one page, tables as CSV and LaTeX, figures as PNG and SVG."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +8,8 @@ import polars as pl
 import typer
 
 from recmm.data.files.atomic import replace_atomically
+from recmm.data.files.quoting import shown
+from recmm.experiment.config.publishable import publishable_text
 from recmm.report.comparison.all_runs import all_runs
 from recmm.report.comparison.costs import costs
 from recmm.report.comparison.overall import overall
@@ -25,6 +26,7 @@ from recmm.report.page.about import about
 from recmm.report.page.csv_text import to_csv
 from recmm.report.page.html import Section, render
 from recmm.report.page.latex import to_latex
+from recmm.report.page.place import replaced_as_one
 from recmm.report.records.folders import read_history
 from recmm.report.records.published import find_published, read_published
 from recmm.report.records.runs import Runs, load_runs
@@ -68,8 +70,8 @@ def write_report(
 ) -> Path:
     """Read the records in ``folders`` and write the report to ``out``; returns the page's path.
 
-    ``out`` then holds index.html, tables/ and figures/. These two folders are replaced as a whole, so that no table or
-    figure of an earlier report is left.
+    ``out`` then holds index.html, tables/ and figures/. They are replaced as a whole, so that no table or figure of an
+    earlier report is left, and a report that is killed changes nothing.
 
     Raises:
         RunError: there is no finished run, none has one of the metrics, or a file cannot be read.
@@ -79,16 +81,16 @@ def write_report(
     printed = read_published([published] if published else find_published(folders))
     sections, warnings = _sections(runs, results, printed)
     every_run = all_runs(results)
-    if (out / "index.html").exists():
-        for folder in ("tables", "figures"):
-            shutil.rmtree(out / folder, ignore_errors=True)
-    for table in [every_run, *(table for section in sections for table in section.tables)]:
-        replace_atomically(out / "tables" / f"{table.name}.csv", to_csv(table))
-        replace_atomically(out / "tables" / f"{table.name}.tex", to_latex(table))
     figures = [figure for section in sections for figure in section.figures]
-    static = {figure.name: draw(figure, out / "figures")[1] for figure in figures}
     title = f"recmm report: {', '.join(Path(folder).resolve().name for folder in folders)}"
-    replace_atomically(out / "index.html", render(title, about(runs, results), warnings, sections, every_run, static))
+    with replaced_as_one(out) as new:
+        for table in [every_run, *(table for section in sections for table in section.tables)]:
+            replace_atomically(new / "tables" / f"{table.name}.csv", to_csv(table))
+            replace_atomically(new / "tables" / f"{table.name}.tex", to_latex(table))
+        static = {figure.name: draw(figure, new / "figures")[1] for figure in figures}
+        told = [*(shown(publishable_text(line)) for line in runs.left_out), *warnings]
+        page = render(shown(title), about(runs, results), told, sections, every_run, static)
+        replace_atomically(new / "index.html", page)
     return out / "index.html"
 
 

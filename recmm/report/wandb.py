@@ -11,7 +11,7 @@ import typer
 
 from recmm.data.files.atomic import replace_atomically
 from recmm.errors import RunError
-from recmm.experiment.loggers import wandb_mode
+from recmm.offline import wandb_mode
 from recmm.report.records.runs import Runs, load_runs
 from recmm.report.records.variants import ANY
 

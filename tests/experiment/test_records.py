@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from recmm.errors import RunError
+from recmm.experiment.checkpoints import write_checkpoint
 from recmm.experiment.records import Record, open_record, read_result
 
 
@@ -103,7 +104,7 @@ def test_what_json_does_not_have_becomes_null(tmp_path: Path) -> None:
 def test_an_unfinished_run_is_resumed_or_moved_aside(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(ValueError, match="broken"), opened(folder) as record:
-        record.checkpoint("last").write_bytes(b"state")
+        write_checkpoint({"epoch": 3}, record.checkpoint("last"))
         raise ValueError("broken")
     with opened(folder, resume=True) as record:
         assert record.resume_from == folder / "checkpoints" / "last.ckpt" and record.attempt == 2

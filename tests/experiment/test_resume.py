@@ -103,7 +103,13 @@ def command(folder: Path, *more: str, sabotage: str = "") -> tuple[str, ...]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", "PYTHONPATH": str(ROOT)}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "disabled",
+        "PYTHONPATH": str(ROOT),
+        "RECMM_TRUST": "tests",
+    }
 
 
 def run(folder: Path, *more: str, sabotage: str = "") -> subprocess.CompletedProcess[str]:

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from recmm.errors import ConfigError
-from recmm.experiment.config.check import check_arguments
 from recmm.experiment.config.folder import config_folder
 from recmm.experiment.config.identity import config_hash, identity
+from recmm.experiment.config.jobs import check_arguments
 
 SMALL = ("dataset.n_users=150", "dataset.n_items=90", "trainer.threads=1", "logger=csv")
 NEW = ("split=item_cold_start", "dataset.protocol.share=0.3", "eval.candidates=cold", "trainer.max_epochs=2")

@@ -12,8 +12,8 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from recmm.experiment.config.check import jobs
 from recmm.experiment.config.folder import config_folder
+from recmm.experiment.config.jobs import jobs
 from recmm.experiment.run import train
 
 ROOT = Path(__file__).parents[2]

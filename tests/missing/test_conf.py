@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from recmm.data.dataset import MultimodalDataset
 from recmm.experiment.config.build import build
-from recmm.experiment.config.check import check_arguments
+from recmm.experiment.config.jobs import check_arguments
 from recmm.missing.imputers import Autoencoder, FeatProp, Heat, Imputer, Knn, Mean, NeighMean, Ppr, Random, Zero
 from recmm.missing.masks import PHASES
 from recmm.missing.settings import MissingSetting, Rate

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recmm.data.files.mapped import require_mapped
 from recmm.data.files.paths import require_file
 from recmm.errors import (
     FeatureFileError,
@@ -137,9 +138,13 @@ def visible_chunks(values: np.ndarray, visible: np.ndarray) -> Iterator[tuple[in
     """Blocks of consecutive rows of ``values`` [n, D] with their first row's number; rows not ``visible`` are zeros.
 
     Rows that are not visible (bool [n]) are never read, so their values cannot leak into anything.
+
+    Raises:
+        TruncatedFileError: the file behind a memory map was cut short meanwhile.
     """
     rows = max(1, CHUNK // values.shape[1])
     for start in range(0, len(values), rows):
+        require_mapped(values)
         shown = visible[start : start + rows]
         block = np.zeros((len(shown), values.shape[1]), values.dtype)
         block[shown] = values[start : start + rows][shown]

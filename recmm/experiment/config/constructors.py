@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import importlib.util
 import inspect
 import json
 import types
@@ -12,6 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
 from recmm.errors import ConfigError
+from recmm.experiment.config.trust import OWN_PACKAGES, refuse_untrusted
 from recmm.settings import ComponentSettings, nested_settings, settings_of, suggestion
 
 INJECTED = frozenset({"catalog", "missing", "imputer", "record"})
@@ -99,12 +101,18 @@ def keywords_of(target: Any) -> set[str]:
     return {p.name for p in parameters if p.kind in _NAMED} - INJECTED
 
 
-def locate(target: Any, path: str) -> Callable[..., Any]:
-    """Import the class or function at a dotted path; ConfigError says which part of it is not there."""
+def locate(target: Any, path: str, packages: tuple[str, ...] = OWN_PACKAGES) -> Callable[..., Any]:
+    """Import the class or function at a dotted path; ConfigError says which part of it is not there.
+
+    Nothing outside of ``packages`` and of the user's own modules is imported.
+    """
     where = f"{path}._target_: {target}"
     if not isinstance(target, str) or "." not in target:
         raise ConfigError(f"{where} is no dotted path such as package.module.Class.")
     parts = target.split(".")
+    if not _is_installed(parts[0]):
+        raise ConfigError(f"{where} cannot be imported: there is no package '{parts[0]}' on the Python path.")
+    refuse_untrusted(target, where, packages)
     for n in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:n])
         try:
@@ -124,10 +132,20 @@ def locate(target: Any, path: str) -> Callable[..., Any]:
             found = getattr(found, part)
         if not callable(found):
             raise ConfigError(f"{where} is neither a class nor a function.")
+        if (home := str(getattr(found, "__module__", ""))) and home != module:  # an import of a trusted module
+            refuse_untrusted(home, where, packages)
         if inspect.isabstract(found):
             raise ConfigError(f"{where} is abstract; name one of its subclasses.")
         return found
-    raise ConfigError(f"{where} cannot be imported: there is no package '{parts[0]}' on the Python path.")
+    raise ConfigError(f"{where} cannot be imported: there is no module of this name in '{parts[0]}'.")
+
+
+def _is_installed(package: str) -> bool:
+    """Whether there is a top-level package of this name; it is not imported."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # a module without a spec, such as __main__
+        return True
 
 
 def _type_hints(target: Callable[..., Any]) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import _run_hydra, create_config_search_path, get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, setup_globals
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 
@@ -43,6 +44,28 @@ def group_exists(loader: ConfigLoader, group: str) -> bool:
     """Whether the search path has a folder for this config group."""
     assert isinstance(loader, ConfigLoaderImpl)
     return loader.repository.group_exists(group)
+
+
+def config_groups(loader: ConfigLoader, config_name: str, overrides: list[str]) -> Callable[[str], bool]:
+    """Whether a key is a config group, for composing with these overrides of ``hydra.searchpath`` and the like."""
+    assert isinstance(loader, ConfigLoaderImpl)
+    _, repository = loader._parse_overrides_and_create_caching_repo(config_name, overrides)
+    return repository.group_exists
+
+
+def set_values(cfg: DictConfig, values: list[Override], arguments: list[Override]) -> None:
+    """Do what Hydra does after it has merged the files: set values in their order, and note all the arguments of a job.
+
+    Raises:
+        HydraException: there is no such key, or the value is of a wrong type.
+    """
+    ConfigLoaderImpl.validate_sweep_overrides_legal(arguments, RunMode.RUN, from_shell=True)
+    ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+    cfg.hydra.overrides.task = [argument.input_line for argument in arguments]
+    shown = cfg.hydra.job.config.override_dirname
+    cfg.hydra.job.override_dirname = get_overrides_dirname(
+        arguments, kv_sep=shown.kv_sep, item_sep=shown.item_sep, exclude_keys=shown.exclude_keys
+    )
 
 
 def combinations(overrides: list[Override]) -> list[list[str]]:

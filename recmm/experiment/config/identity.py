@@ -3,14 +3,18 @@
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from recmm import RESULTS_VERSION
+from recmm.experiment.config.constructors import locate
+from recmm.experiment.config.home import expand_home
+from recmm.experiment.config.publishable import publishable
 
 # Paths, logging, hardware, progress and the handling of records do not change any number.
 _LEFT_OUT = (
@@ -41,9 +45,17 @@ def identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities
         split_name: name of the dataset's split.
         uses_modalities: whether the method uses modality features; if not, missing setting and imputer are left out.
     """
-    result = _flatten(_resolved(cfg), _left_out(uses_modalities))
+    result = _flatten(own_values(cfg), _left_out(uses_modalities))
     result |= {"data.digest": data_digest, "data.split": split_name, "results_version": RESULTS_VERSION}
     return result
+
+
+def published_identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities: bool) -> dict[str, Any]:
+    """``identity`` as the record shows it: values of the environment are references, paths have no folders."""
+    shown = _flatten(publishable(without_hydra(cfg)), _left_out(uses_modalities))
+    return {
+        key: shown.get(key, value) for key, value in identity(cfg, data_digest, split_name, uses_modalities).items()
+    }
 
 
 def signature(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities: bool) -> str:
@@ -51,17 +63,17 @@ def signature(cfg: DictConfig, data_digest: str, split_name: str, uses_modalitie
     return _digest(identity(cfg, data_digest, split_name, uses_modalities))[:16]
 
 
-def config_hash(cfg: DictConfig) -> str:
-    """8 hex digits of the configuration alone, for folder names; needs no data.
+def config_hash(cfg: DictConfig, values: dict[str, Any] | None = None) -> str:
+    """8 hex digits of the configuration alone, for folder names; needs no data. ``values`` are its ``own_values``.
 
-    There is no data digest here, so ``dataset.folder`` counts, as it is written in the configuration.
+    There is no data digest here, so ``dataset.folder`` counts, in one spelling of the path.
     """
-    flat = _flatten(_resolved(cfg), _left_out(uses_modalities(cfg)))
-    written: Any = OmegaConf.to_container(cfg.dataset, resolve=False)
-    return _digest(flat | {"dataset.folder": written.get("folder")})[:8]
+    values = own_values(cfg) if values is None else values
+    flat = _flatten(values, _left_out(uses_modalities(cfg)))
+    return _digest(flat | {"dataset.folder": _place(values)})[:8]
 
 
-def run_name(cfg: DictConfig) -> str:
+def run_name(cfg: DictConfig, values: dict[str, Any] | None = None) -> str:
     """``<model>-<dataset>-<missing>-s<seed>-<config hash>`` from the choices that Hydra noted in ``cfg.hydra``.
 
     The missing setting is ``any`` for a method without modalities: it has one run for all settings.
@@ -69,12 +81,14 @@ def run_name(cfg: DictConfig) -> str:
     choices = [str(cfg.hydra.runtime.choices.get(group)) for group in ("model", "dataset", "missing")]
     if not uses_modalities(cfg):
         choices[-1] = "any"
-    return "-".join([*(re.sub(r"[^\w.-]+", "_", choice) for choice in choices), f"s{cfg.seed}", config_hash(cfg)])
+    return "-".join(
+        [*(re.sub(r"[^\w.-]+", "_", choice) for choice in choices), f"s{cfg.seed}", config_hash(cfg, values)]
+    )
 
 
 def uses_modalities(cfg: DictConfig) -> bool:
     """Whether the method that ``cfg`` names uses modality features."""
-    method: Any = get_class(cfg.model._target_)
+    method: Any = locate(cfg.model._target_, "model")
     return bool(method.uses_modalities)
 
 
@@ -89,9 +103,31 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [f"{key}: was {show(a)}, is {show(b)}" for key, a, b in pairs if a != b]
 
 
+RUN_NAME = "${recmm.run_name:}"
+
+
 def register_resolvers() -> None:
-    """``${recmm.run_name:}``, the name of a run's folder, for ``conf/train.yaml``."""
+    """``RUN_NAME``, the name of a run's folder, and ``${recmm.path:...}``, a path without ``~``."""
     OmegaConf.register_new_resolver("recmm.run_name", lambda *, _root_: run_name(_root_), replace=True)
+    OmegaConf.register_new_resolver("recmm.path", expand_home, replace=True)
+
+
+def rounded(value: float) -> float:
+    """The number of 12 significant digits: 0.1 + 0.2 is the level 0.3."""
+    return float(f"{value:.12g}")
+
+
+def _place(values: dict[str, Any]) -> str | None:
+    """The folder of the data, spelled below the folder of all data or the working directory where it lies in them."""
+    folder = values["dataset"].get("folder")
+    if not isinstance(folder, str):
+        return None
+    place = os.path.realpath(expand_home(folder))
+    for name, start in (("${paths.data}/", values["paths"]["data"]), ("", ".")):
+        inner = os.path.relpath(place, os.path.realpath(expand_home(str(start))))
+        if not inner.startswith(os.pardir):
+            return name + Path(inner).as_posix()
+    return Path(place).as_posix()
 
 
 def _left_out(uses_modalities: bool) -> tuple[str, ...]:
@@ -103,8 +139,14 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
-def _resolved(cfg: DictConfig) -> dict[str, Any]:
-    return OmegaConf.to_container(without_hydra(cfg), resolve=True)  # type: ignore[return-value]
+def own_values(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved content without Hydra's own node; ``???`` where a value is missing."""
+    result: dict[str, Any] = {}
+    for key in cfg:
+        if key != "hydra":
+            value = MISSING if OmegaConf.is_missing(cfg, key) else cfg[key]
+            result[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return result
 
 
 def _flatten(value: Any, left_out: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
@@ -119,10 +161,11 @@ def _flatten(value: Any, left_out: tuple[str, ...], prefix: str = "") -> dict[st
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value; 1.0 becomes 1, so that both have the same hash."""
+    """A JSON value; 1.0 becomes 1, and 0.1 + 0.2 becomes 0.3, so that both spellings have the same hash."""
     if isinstance(value, float):
         if not math.isfinite(value):
             return str(value)
+        value = rounded(value)
         return int(value) if value.is_integer() else value
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]

@@ -76,7 +76,7 @@ class RunConfig:
     paths: PathsConfig
     sweep: SweepConfig
     seed: int = _at_least(0)
-    ckpt: str | None = _one_of(None, "last")
+    ckpt: str = _one_of("auto", "last", "never")
     overwrite: bool
     settings_source: str = _one_of("default", "published", "validation")
     callbacks: dict[str, Any] = field(default_factory=dict)

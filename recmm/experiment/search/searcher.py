@@ -19,12 +19,12 @@ from recmm.errors import ConfigError, NonFiniteLossError, RunError
 from recmm.experiment.config.build import build
 from recmm.experiment.config.constructors import check_node
 from recmm.experiment.config.identity import differences, identity, uses_modalities
-from recmm.experiment.records import read_result
 from recmm.experiment.search.result import SearchResult
 from recmm.experiment.search.space import Space, Values, read_space
 from recmm.experiment.study import open_study, trial_of
-from recmm.experiment.sweep.plan import DONE, ELSEWHERE, FAILED, Job, plan
+from recmm.experiment.sweep.plan import DONE, ELSEWHERE, FAILED, UNREADABLE, Job, peek, plan
 from recmm.experiment.sweep.sweeper import launch, open_folder, side_by_side, threads_each
+from recmm.experiment.verification import DAMAGED
 from recmm.seeding import derive
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Search:
             if job.folder in batch:
                 batch[job.folder][1].append(trial.number)
             else:
-                self._tell([trial.number], job.folder, str(outcome))
+                self._tell([trial.number], job.folder, str(outcome), job.why)
             n_tried = len(self.space.tried(self.study))
             repeats = self.settings.sampler != "grid" and self.space.size < math.inf  # it may draw them forever
             if repeats and n_tried < self._limit:
@@ -177,14 +177,16 @@ class Search:
 
     def _job(self, trial: int, values: Values) -> Job:
         arguments = [*self.space.fixed, *self.space.arguments(values), "settings_source=validation"]
-        [job] = plan([[*arguments, f"sweep.trial={trial}"]], self.loader, self.master)
+        [job] = plan([[*arguments, f"sweep.trial={trial}"]], self.loader, self.master, check_first=False)
         return job
 
     def _known(self, job: Job) -> str | None:
         """The outcome of a run that will not be started; None if it has to run."""
-        result = read_result(job.folder) or {}
         if job.found in (DONE, ELSEWHERE):
             return job.found
+        if job.found in (DAMAGED, UNREADABLE):
+            return "failed"
+        result = peek(job.folder)
         if result.get("status") == "pruned" or _diverged(result):
             return "pruned"
         if job.found == FAILED and (job.folder in self._failed or not self.master.sweep.retry_failed):
@@ -203,7 +205,7 @@ class Search:
         """Report the outcome of a run to its trials."""
         from optuna.trial import TrialState
 
-        result = read_result(folder) or {}
+        result = peek(folder)
         if outcome == "failed" and _diverged(result):
             outcome = "pruned"  # so that the sampler learns from it
         if outcome == "failed":

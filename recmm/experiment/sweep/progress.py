@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from recmm.errors import RunError
-from recmm.experiment.records import read_result
-from recmm.experiment.sweep.plan import Job, told_apart
+from recmm.experiment.sweep.plan import Job, peek, told_apart
+from recmm.experiment.verification import read_result
 
 POLL_SECONDS = 1.0
 _LISTED = 40  # rows of the closing table; with more jobs it lists only those that are not done
@@ -74,9 +74,9 @@ class SweepProgress:
             if result.get("attempt", 0) <= job.attempt:
                 continue  # the record of an earlier start
             self._started.setdefault(job.folder, time.monotonic())
-            if result["status"] != "running":
+            if result.get("status") != "running":
                 self._seconds[job.folder] = time.monotonic() - self._started[job.folder]
-                self._n_failed += result["status"] != "done"
+                self._n_failed += result.get("status") != "done"
                 over.append((job, result))
         for job, result in over:  # after all records are read, for the estimate of the time left
             self._tell(job, result)
@@ -117,9 +117,9 @@ class SweepProgress:
 
     def _tell(self, job: Job, result: Mapping[str, Any]) -> None:
         left, took = self.seconds_left(), duration(self._seconds[job.folder])
-        scores = "  ".join(f"{name} {result[name]:.4f}" for name in _SHOWN if result.get(name) is not None)
+        scores = "  ".join(f"{name} {score}" for name, score in zip(_SHOWN, _scores(result), strict=True) if score)
         named = "  ".join(filter(None, (job.folder.name, self._arguments[job.folder])))
-        told = f"[{self._n_over()}/{len(self.jobs)}] {named}: {result['status']} in {took}  {scores}"
+        told = f"[{self._n_over()}/{len(self.jobs)}] {named}: {result.get('status')} in {took}  {scores}"
         if self._n_over() < len(self.jobs) and left is not None:
             told += f"  about {duration(left)} left"
         if self._bar is not None:
@@ -162,6 +162,9 @@ def _rows(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]]) -> Iter
         complete = outcome in ("done", "skipped")
         if complete and len(jobs) > _LISTED:
             continue
-        result: Mapping[str, Any] = (read_result(job.folder) or {}) if complete else {}
-        scores = (f"{result[name]:.4f}" if name in result else "" for name in _SHOWN)
-        yield [job.folder.name, arguments[job.folder], outcome, *scores]
+        yield [job.folder.name, arguments[job.folder], outcome, *_scores(peek(job.folder) if complete else {})]
+
+
+def _scores(result: Mapping[str, Any]) -> list[str]:
+    values = (result.get(name) for name in _SHOWN)
+    return [f"{value:.4f}" if isinstance(value, int | float) else "" for value in values]

@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
@@ -17,21 +16,27 @@ from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from recmm.data.files.atomic import replace_atomically
-from recmm.errors import own_error
+from recmm.data.files.atomic import replace_atomically, writing
+from recmm.errors import BusyFolderError, own_error
 from recmm.experiment.config.hydra_private import what_was_raised
-from recmm.experiment.records import read_result
-from recmm.experiment.sweep.plan import DONE, ELSEWHERE, FAILED, INTERRUPTED, NEW, Job, plan
+from recmm.experiment.sweep.plan import DONE, ELSEWHERE, FAILED, INTERRUPTED, NEW, Job, is_locked, peek, plan
 from recmm.experiment.sweep.progress import SweepProgress, print_outcomes
+from recmm.experiment.verification import DAMAGED
 
 ERROR_FILE = "error.log"
+GOOD = ("done", "skipped", ELSEWHERE)
+"""Outcomes with which a sweep is a success."""
+
+ELSEWHERE_VALUE = -math.inf
+"""What a job returns that another process is running; validation metrics are at least 0."""
+
 _CALLED_OFF = ".called_off"  # in the sweep's folder after a failed job: no further job may start
 
 
 def run_sweep(
     combinations: Sequence[Sequence[str]], loader: ConfigLoader, master: DictConfig, launcher: Launcher
 ) -> None:
-    """Run the jobs that are not done yet; exit with code 1 unless all jobs are done at the end.
+    """Run the jobs that are not done yet; exit with code 1 unless all jobs are done, here or by another process.
 
     Args:
         combinations: the overrides of every job.
@@ -40,15 +45,17 @@ def run_sweep(
     """
     settings, folder = master.sweep, Path(str(master.hydra.sweep.dir))
     jobs = plan(combinations, loader, master)
-    open_folder(folder, master)
+    with writing(folder):
+        open_folder(folder, master)
     wanted = {NEW, INTERRUPTED, *([FAILED] if settings.retry_failed else [])}
     pending = [job for job in jobs if job.found in wanted]
     outcomes = {job.folder: _earlier(job) for job in jobs if job not in pending}
     if pending:
         with SweepProgress(settings.name or folder.name, jobs, pending):
             outcomes |= launch(launcher, pending, threads_each(master))
+    outcomes = {place: _now(place, *outcome) for place, outcome in outcomes.items()}
     print_outcomes(jobs, outcomes, folder)
-    if any(outcome not in ("done", "skipped") for outcome, _ in outcomes.values()):
+    if any(outcome not in GOOD for outcome, _ in outcomes.values()):
         sys.exit(1)
 
 
@@ -62,7 +69,8 @@ def guarded(train: Callable[[DictConfig], float], cfg: DictConfig, folder: Path)
     """Run one job in a process of its launcher; on an error its traceback goes to `error.log` in its folder.
 
     Returns:
-        What ``train`` returns; None, without running it, after a failed job with sweep.on_error=stop.
+        What ``train`` returns; None, without running it, after a failed job with sweep.on_error=stop;
+        ``ELSEWHERE_VALUE`` if another process is running it.
     """
     called_off = folder.parent / _CALLED_OFF
     if called_off.exists():
@@ -70,6 +78,8 @@ def guarded(train: Callable[[DictConfig], float], cfg: DictConfig, folder: Path)
     (folder / ERROR_FILE).unlink(missing_ok=True)
     try:
         return train(cfg)
+    except BusyFolderError:
+        return ELSEWHERE_VALUE
     except Exception as error:
         replace_atomically(folder / ERROR_FILE, traceback.format_exc())
         if cfg.sweep.on_error == "stop":
@@ -111,7 +121,7 @@ def launch(
         [
             *job.overrides,
             *([] if progress else ["trainer.progress=false"]),
-            *(["ckpt=last"] if job.found == INTERRUPTED else []),
+            *(["ckpt=never"] if job.found == FAILED else []),
             *([f"trainer.threads={threads}"] if threads else []),
         ]
         for job in jobs
@@ -128,9 +138,22 @@ def launch(
 def _earlier(job: Job) -> tuple[str, str]:
     if job.found == DONE:
         return "skipped", ""
-    if job.found == ELSEWHERE:
-        return "elsewhere", "another process is running it"
-    return "failed", _recorded_error(job.folder)
+    if job.found == FAILED:
+        return "failed", _recorded_error(job.folder)
+    hint = "; overwrite=true moves it aside and runs the job again" if job.found == DAMAGED else ""
+    return job.found, job.why + hint
+
+
+def _now(folder: Path, outcome: str, why: str) -> tuple[str, str]:
+    """The outcome of a job once the sweep is over: what another process was running may be over as well."""
+    if outcome != ELSEWHERE or is_locked(folder):
+        return outcome, why
+    status = peek(folder).get("status")
+    if status in ("done", "pruned"):
+        return ELSEWHERE, "another process has run it"
+    if status == "failed":
+        return "failed", f"in another process: {_recorded_error(folder)}"
+    return "interrupted", "the process that was running it is gone; start the sweep again"
 
 
 def _outcome(job: Job, answer: JobReturn | None, trouble: str) -> tuple[str, str]:
@@ -139,8 +162,10 @@ def _outcome(job: Job, answer: JobReturn | None, trouble: str) -> tuple[str, str
     if answer is not None:
         if answer.return_value is None:
             return "not started", "a job before it failed, and sweep.on_error=stop"
+        if answer.return_value == ELSEWHERE_VALUE:
+            return ELSEWHERE, "another process is running it"
         return ("pruned" if math.isnan(answer.return_value) else "done"), ""
-    status = (read_result(job.folder) or {}).get("status")  # the launcher failed, so only the record knows
+    status = peek(job.folder).get("status")  # the launcher failed, so only the record knows
     if status in ("done", "pruned"):
         return status, ""
     if status == "failed":
@@ -149,7 +174,8 @@ def _outcome(job: Job, answer: JobReturn | None, trouble: str) -> tuple[str, str
 
 
 def _recorded_error(folder: Path) -> str:
-    error: dict[str, Any] = (read_result(folder) or {}).get("error") or {}
+    error = peek(folder).get("error")
+    error = error if isinstance(error, dict) else {}
     return f"{error.get('type', 'unknown error')}: {error.get('message', '')}"
 
 

@@ -1,13 +1,15 @@
 """The files that finished runs left in their folders: records, metrics per user and metrics by epoch."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from recmm.errors import RunError
-from recmm.experiment.records import FORMAT_VERSION, read_result
+from recmm.errors import DamagedRecordError, RunError
+from recmm.experiment.records import FORMAT_VERSION
+from recmm.experiment.verification import read_result, verify
 from recmm.report.records.variants import Record
 
 _NEEDED = ("status", "signature", "identity", "model", "dataset", "missing", "imputer", "seed", "data", "masks")
@@ -24,8 +26,7 @@ def run_folders(folders: Sequence[Path]) -> list[Path]:
     """
     found = []
     for folder in map(Path, folders):
-        inside = [folder] if (folder / "result.json").exists() else sorted(folder.glob("*/result.json"))
-        runs = [path if path == folder else path.parent for path in inside]
+        runs = [folder] if _holds_record(folder) else sorted(filter(_holds_record, _folders_in(folder)))
         runs = [run for run in runs if run == folder or not _is_aside(run)]
         if not runs:
             raise RunError(
@@ -33,6 +34,18 @@ def run_folders(folders: Sequence[Path]) -> list[Path]:
             )
         found += runs
     return found
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
+def _holds_record(folder: Path) -> bool:
+    """Whether there is a `result.json`, be it a link that leads nowhere: `read_record` says what is wrong with it."""
+    return os.path.lexists(folder / "result.json")
 
 
 def _is_aside(folder: Path) -> bool:
@@ -45,12 +58,10 @@ def read_record(folder: Path) -> Record:
 
     Raises:
         RunError: it cannot be read, has another format, or lacks a key that every record has.
+        DamagedRecordError: it is finished, but no longer what the run wrote.
     """
     path = folder / "result.json"
-    try:
-        result = read_result(folder)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error}): move the folder away and run again.") from error
+    result = read_result(folder)
     if not isinstance(result, dict) or "format_version" not in result:
         raise RunError(f"{path} is no record of a run (it has no format_version): move it away.")
     if result["format_version"] != FORMAT_VERSION:
@@ -61,6 +72,8 @@ def read_record(folder: Path) -> Record:
     lacking = [key for key in _NEEDED if key not in result and (result.get("status") == "done" or key == "status")]
     if lacking:
         raise RunError(f"{path} lacks {', '.join(lacking)}, which every record has: move the folder away.")
+    if result["status"] == "done" and (damages := verify(folder)):
+        raise DamagedRecordError(f"{'; '.join(damages)}: run it again with overwrite=true.")
     return result
 
 

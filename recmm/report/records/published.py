@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from recmm.errors import RunError
+from recmm.experiment.config.identity import rounded
 
 COLUMNS = ("table", "dataset", "missing", "method", "variant", "rate", "metric", "value", "note")
 EXPERIMENTS = Path("experiments")
@@ -36,6 +37,8 @@ def _read(path: Path) -> pl.DataFrame:
         raise RunError(f"{path} lacks the columns {', '.join(lacking)}; it needs {', '.join(COLUMNS)}.")
     try:
         table["value"].cast(pl.Float64)  # kept as printed: 0.0220 has one digit more than 0.022
-        return table.select(COLUMNS).with_columns(pl.col("rate").cast(pl.Float64))
+        return table.select(COLUMNS).with_columns(
+            pl.col("rate").cast(pl.Float64).map_elements(rounded, return_dtype=pl.Float64)
+        )
     except pl.exceptions.PolarsError as error:
         raise RunError(f"{path}: rate and value have to be numbers or empty ({error}).") from error

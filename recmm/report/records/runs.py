@@ -1,6 +1,7 @@
 """The records of finished runs as one table, with what says which of them may be averaged and compared."""
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from recmm.errors import RunError
+from recmm.data.files.quoting import shown
+from recmm.errors import DamagedRecordError, RunError
+from recmm.experiment.config.identity import rounded
+from recmm.experiment.verification import DAMAGED
 from recmm.report.records.folders import read_history, read_record, run_folders
 from recmm.report.records.variants import (
     ANY,
@@ -49,13 +53,15 @@ class Runs:
             among its runs on this dataset. Runs of methods that use no modality have no condition: their missing,
             imputer and condition are "any", their rate and mask_seed null.
         records: folder -> content of result.json, of the runs in ``frame``.
-        unfinished: status -> number of runs that are not done.
+        unfinished: status -> number of runs that are not done, `damaged` and `unreadable` ones among them.
+        left_out: a sentence for each run that is damaged or unreadable, with its folder.
         hyper_parameters: model -> the ``config/...`` columns in which its variants differ.
     """
 
     frame: pl.DataFrame
     records: dict[str, Record]
     unfinished: dict[str, int]
+    left_out: list[str]
     hyper_parameters: dict[str, list[str]]
 
 
@@ -69,12 +75,19 @@ def load_runs(folders: Sequence[Path]) -> Runs:
         folders: each one the folder of a run or of a sweep, which holds folders of runs.
 
     Raises:
-        RunError: a folder holds no run, no run is finished, or a record cannot be read.
+        RunError: a folder holds no run, or no run is finished and whole.
     """
     done: dict[str, tuple[Path, Record]] = {}
     unfinished: dict[Path, str] = {}
+    left_out: list[str] = []
     for folder in run_folders(folders):
-        result = read_record(folder)
+        try:
+            result = _usable(folder)
+        except RunError as error:
+            status = DAMAGED if isinstance(error, DamagedRecordError) else "unreadable"
+            unfinished[folder.absolute()] = status
+            left_out.append(f"{shown(folder.name)}: {status}: {error}")
+            continue
         if result["status"] == "done":
             done.setdefault(result["signature"], (folder, result))
         else:
@@ -83,10 +96,31 @@ def load_runs(folders: Sequence[Path]) -> Runs:
     if not done:
         states = ", ".join(f"{number} {status}" for status, number in counts.items())
         names = ", ".join(map(str, folders))
-        raise RunError(f"None of the runs in {names} is finished ({states}): wait for one, or resume them.")
+        why = f" {left_out[0]}" if left_out else ""
+        raise RunError(f"None of the runs in {names} is finished ({states}): wait for one, or resume them.{why}")
     records = {str(folder): result for folder, result in done.values()}
     frame, by_model = _tabulate(records)
-    return Runs(frame, records, counts, by_model)
+    return Runs(frame, records, counts, left_out, by_model)
+
+
+def _usable(folder: Path) -> Record:
+    """The run's record, of which a row of the frame can be made.
+
+    Raises:
+        RunError: it cannot.
+    """
+    result = read_record(folder)
+    try:
+        str(folder).encode()
+        if result["status"] == "done":
+            result["identity"] = {key: _level(value) for key, value in result["identity"].items()}
+            pl.DataFrame([_row(str(folder), result)], schema_overrides=_TYPES, strict=False)
+            conditions([result])
+    except RunError:
+        raise
+    except Exception as error:  # whatever a file that somebody edited may hold
+        raise RunError(f"{folder / 'result.json'} is no usable record ({type(error).__name__}: {error}).") from error
+    return result
 
 
 def _tabulate(records: dict[str, Record]) -> tuple[pl.DataFrame, dict[str, list[str]]]:
@@ -139,6 +173,11 @@ def _row(folder: str, result: Record) -> dict[str, Any]:
         for name, value in result.items()
         if name.startswith(("val/", "test/"))
     }
+
+
+def _level(value: Any) -> Any:
+    """The value of a hyper-parameter, one however it was rounded."""
+    return rounded(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
 def _seconds_per_epoch(folder: Path) -> float | None:

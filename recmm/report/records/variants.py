@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from recmm.experiment.config.identity import rounded
+
 ANY = "any"
 """`missing`, `imputer` and `condition` of methods that use no modality."""
 
@@ -30,7 +32,7 @@ def rate_of(identity: Record) -> float | None:
     rate, by_phase = identity.get("missing.rate"), [identity.get(key) for key in _RATES_BY_PHASE]
     if rate is None and by_phase[0] == by_phase[1]:
         rate = by_phase[0]
-    return None if rate is None else float(rate)
+    return None if rate is None else rounded(float(rate))
 
 
 def _differing(identities: Iterable[Record]) -> list[str]:

@@ -11,9 +11,11 @@ import yaml
 from omegaconf import OmegaConf
 
 from recmm.errors import ConfigError
-from recmm.experiment.config.check import _explain, check_arguments, jobs
 from recmm.experiment.config.constructors import check_node
+from recmm.experiment.config.explain import explain
 from recmm.experiment.config.folder import config_folder
+from recmm.experiment.config.jobs import check_arguments, jobs
+from recmm.models.base import Recommender
 
 CONF = config_folder()
 
@@ -23,7 +25,7 @@ class Optimiser:
     lr: float = 0.1
 
 
-class Method:
+class Method(Recommender):
     def __init__(
         self,
         catalog: object,
@@ -45,6 +47,7 @@ class Open:
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "toy_methods", sys.modules[__name__])
+    monkeypatch.setenv("RECMM_TRUST", f"toy_methods,needs_more,{__name__}")
 
 
 def node(name: str = "Method", **values: Any) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def test_valid_values_pass(values: dict[str, Any]) -> None:
         ({"_target_": "toy_methods"}, "no dotted path"),
         ({"_target_": "nowhere_at_all.Method"}, "there is no package 'nowhere_at_all'"),
         ({"_target_": "toy_methods.CONF"}, "neither a class nor a function"),
-        ({"_target_": "collections.abc.Sequence"}, "is abstract"),
+        ({"_target_": "recmm.data.protocols.base.SplitProtocol"}, "is abstract"),
     ],
 )
 def test_wrong_values_are_named(values: dict[str, Any], message: str) -> None:
@@ -241,7 +244,7 @@ def test_a_sweep_written_in_yaml_is_checked(folder: Path) -> None:
 
 
 def test_a_sweeper_that_draws_is_checked_at_the_ends_of_its_ranges(folder: Path) -> None:
-    write(folder, "hydra/sweeper/drawn", {"_target_": "toy_methods.Sweeper"}, "# @package hydra.sweeper\n")
+    write(folder, "hydra/sweeper/drawn", {"_target_": "hydra_plugins.toy.Sweeper"}, "# @package hydra.sweeper\n")
     arguments = ["-m", "hydra/sweeper=drawn", "model=toy", "seed=0,1,2", "model.optimiser.lr=interval(0.1,0.2)"]
     found = [(c.seed, c.model.optimiser.lr) for c in jobs(["--config-dir", str(folder), *arguments], CONF)]
     assert found == [(0, 0.1), (1, 0.2), (2, 0.1)]
@@ -279,4 +282,4 @@ def test_untyped_configurations_are_checked_as_well() -> None:
 def test_a_chain_of_errors_that_bites_its_tail_is_read_once() -> None:
     first, second = ValueError("first"), KeyError("second")
     first.__context__, second.__context__ = second, first
-    assert _explain(first) == "first"
+    assert explain(first) == "first"

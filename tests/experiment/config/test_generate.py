@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from pydantic.fields import FieldInfo
 
 from recmm.errors import ConfigError
-from recmm.experiment.config.check import check_arguments
 from recmm.experiment.config.constructors import check_node
 from recmm.experiment.config.folder import config_folder
 from recmm.experiment.config.generate import generated, main
+from recmm.experiment.config.jobs import check_arguments
 from recmm.settings import ComponentSettings, bounds_of, choices_of, nested_settings, settings_of
 
 CONF = config_folder()

@@ -1,6 +1,7 @@
 """The signature changes with what changes numbers, and with nothing else."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ BASE: dict[str, Any] = {
     "callbacks": {"early_stopping": {"_target_": "a.Stop", "patience": 20}},
     "logger": {"wandb": {"_target_": "a.wandb"}},
     "seed": 0,
-    "ckpt": None,
+    "ckpt": "auto",
     "overwrite": False,
     "settings_source": "default",
 }
@@ -140,3 +141,27 @@ def test_the_resolver_names_a_folder_inside_the_configuration_it_is_part_of() ->
     choices = {"model": "m", "dataset": "d", "missing": "f"}
     cfg = config(hydra={"runtime": {"choices": choices}, "run": {"dir": "${paths.output}/${recmm.run_name:}"}})
     assert cfg.hydra.run.dir == f"out/m-d-f-s0-{config_hash(cfg)}"
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 3e-1, 0.3 + 1e-16])
+def test_a_number_is_one_level_however_it_was_rounded(value: float) -> None:
+    changed = config(missing__rate=value)
+    assert sign(changed) == sign(config()) and config_hash(changed) == config_hash(config())
+    assert identity(changed, "d", "mmrec", True)["missing.rate"] == 0.3
+    assert sign(config(missing__rate=0.3 + 1e-9)) != sign(config())
+
+
+def test_data_is_the_same_under_any_spelling_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "x").mkdir(parents=True)
+    (tmp_path / "mine" / "y").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data" / "x")
+    usual = config_hash(config())
+    for spelled in ("data/x", "data/x/", "./data/../data/x", "link", str(tmp_path / "data" / "x"), "${paths.data}/x/"):
+        assert config_hash(config(dataset__folder=spelled)) == usual, spelled
+    assert config_hash(config(paths__data=str(tmp_path / "data"))) == usual
+    others = {
+        config_hash(config(dataset__folder=spelled)) for spelled in ("mine/y", "mine//y/", str(tmp_path / "mine/y"))
+    }
+    assert len(others) == 1 and others != {usual}
+    assert config_hash(config(dataset={"_target_": "a.Data"})) != usual

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from recmm.experiment.config.check import config_loader, jobs
 from recmm.experiment.config.constructors import keywords_of
 from recmm.experiment.config.folder import config_folder
+from recmm.experiment.config.jobs import config_loader, jobs
 from recmm.experiment.config.schema import RunConfig
 
 CONF = config_folder()

@@ -22,8 +22,8 @@ from omegaconf import OmegaConf
 
 from recmm.errors import ConfigError, DataError, NonFiniteLossError
 from recmm.experiment import launch
-from recmm.experiment.config.check import check_arguments
 from recmm.experiment.config.identity import identity, signature, uses_modalities
+from recmm.experiment.config.jobs import check_arguments
 from recmm.experiment.records import open_record, read_result
 from recmm.experiment.search.space import Dimension, Space, read_space
 from recmm.experiment.study import open_study

@@ -41,7 +41,7 @@ class Trainer:
             folder,
             signature=signature(cfg, **about),
             identity=identity(cfg, **about),
-            resume=cfg.ckpt == "last",
+            resume=cfg.ckpt != "never",
             overwrite=cfg.overwrite,
         )
         with record as opened:
@@ -78,11 +78,11 @@ def test_what_is_done_is_skipped(
     start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert start(*SEEDS) == 0
-    assert train.seen == [(0, None), (1, None), (2, None)]
+    assert train.seen == [(0, "auto"), (1, "auto"), (2, "auto")]
     before = {path: path.stat().st_mtime_ns for path in sweep.glob("*/result.json")}
     capsys.readouterr()
     assert start(*SEEDS, "seed=0,1,2,3") == 0
-    assert train.seen[3:] == [(3, None)]
+    assert train.seen[3:] == [(3, "auto")]
     assert before.items() <= {path: path.stat().st_mtime_ns for path in sweep.glob("*/result.json")}.items()
     assert "3 skipped, 1 done" in capsys.readouterr().out
 
@@ -105,7 +105,7 @@ def test_a_failure_stops_nothing_and_is_run_again(
     assert "Seed 1 is out of order." in capsys.readouterr().out
     train.failing = set()
     assert start(*SEEDS) == 0
-    assert train.seen[3:] == [(1, None)]
+    assert train.seen[3:] == [(1, "never")]
     assert not (folder_of(1, sweep) / "error.log").exists()
     [aside] = sweep.glob("*-s1-*.old-1")
     assert "Seed 1 is out of order." in json.loads((aside / "result.json").read_text())["error"]["message"]
@@ -131,7 +131,7 @@ def test_what_was_killed_goes_on_from_its_last_checkpoint(
         file = folder_of(seed, sweep) / "result.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"status": status}))
     assert start(*SEEDS) == 0
-    assert train.seen[3:] == [(1, "last"), (2, "last")]
+    assert train.seen[3:] == [(1, "auto"), (2, "auto")]
     assert (read_result(folder_of(1, sweep)) or {})["attempt"] == 2
 
 
@@ -140,9 +140,77 @@ def test_what_another_process_works_on_is_left_to_it(
 ) -> None:
     assert start(*SEEDS) == 0
     with FileLock(folder_of(1, sweep) / ".lock"):
-        assert start(*SEEDS) == 1
+        assert start(*SEEDS) == 0
     assert len(train.seen) == 3
     assert "another process is running it" in capsys.readouterr().out
+
+
+def test_a_job_that_another_process_starts_meanwhile_is_left_to_it(
+    start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The lock is taken between the plan and the job: no failure, no `error.log`, and on_error=stop does not stop."""
+    locks: list[FileLock] = []
+
+    def meanwhile(cfg: Any) -> float:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        if cfg.seed == 1 and not locks:
+            folder.mkdir(parents=True, exist_ok=True)
+            locks.append(FileLock(folder / ".lock", is_singleton=False))
+            locks[0].acquire()
+        return train(cfg)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recmm.experiment.run.train", meanwhile)
+        assert start(*SEEDS, "sweep.on_error=stop") == 0
+    assert [seed for seed, _ in train.seen] == [0, 2]
+    out = capsys.readouterr().out
+    assert "1 elsewhere" in out and "another process is running it" in out and "2 done" in out
+    assert not list(sweep.glob("*/error.log")) and not (sweep / ".called_off").exists()
+    locks[0].release()
+
+
+BAD = {
+    "empty": "",
+    "cut": '{"format_version": 1, "sta',
+    "a list": "[1, 2]",
+    "wrong types": '{"format_version": 1, "status": 7, "attempt": "x", "identity": 3}',
+    "deep": "[" * 100_000,
+    "halves of characters": '{"status": "done", "model": "\\ud800"}',
+    "a huge number": '{"status": "done", "signature": "s", "val/recall@20": 1e308}',
+}
+
+
+def test_a_record_that_cannot_be_read_stops_no_other_job(
+    start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds = f"seed={','.join(map(str, range(len(BAD) + 2)))}"
+    assert start(*SEEDS, seeds) == 0
+    for seed, text in enumerate(BAD.values()):
+        (folder_of(seed, sweep) / "result.json").write_text(text)
+    loop = folder_of(len(BAD), sweep) / "result.json"
+    loop.unlink()
+    loop.symlink_to(loop.name)
+    capsys.readouterr()
+    assert start(*SEEDS, f"{seeds},90") == 1
+    assert [seed for seed, _ in train.seen[len(BAD) + 2 :]][-1] == 90
+    out = capsys.readouterr().out
+    assert "1 skipped" in out and "unreadable: " in out and "Traceback" not in out
+    for seed in (0, 1, 2, 3, 4, 5, len(BAD)):
+        assert f"{folder_of(seed, sweep).name}: unreadable: " in out
+
+
+def test_a_finished_record_that_was_changed_is_called_damaged_and_made_again_on_request(
+    start: Callable[..., int], train: Trainer, sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert start(*SEEDS) == 0
+    path = folder_of(1, sweep) / "result.json"
+    path.write_text(path.read_text().replace("0.25", "0.75"))
+    capsys.readouterr()
+    assert start(*SEEDS) == 1
+    out = capsys.readouterr().out
+    assert "1 damaged" in out and "overwrite=true" in out and len(train.seen) == 3
+    assert start(*SEEDS, "overwrite=true") == 0
+    assert read_result(folder_of(1, sweep))["val/recall@20"] == 0.25  # type: ignore[index]
 
 
 def test_other_data_under_the_same_name_are_refused_not_skipped(

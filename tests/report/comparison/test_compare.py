@@ -106,7 +106,7 @@ def test_values_are_averaged_over_seeds_and_masks_before_the_test(write_run: Run
 
 
 def test_an_interval_says_what_it_crossed_and_needs_a_complete_grid(write_run: RunWriter, tmp_path: Path) -> None:
-    grid(write_run, "best", (0, 1, 2), (0, 1), shift=0.5)
+    grid(write_run, "best", (0, 1, 2), (0, 1), shift=0.4)
     grid(write_run, "single", (0,), (0, 1))
     write_run("sweep/gap-0", model="gap", seed=0, mask_seed=0, values=np.zeros(50))
     write_run("sweep/gap-1", model="gap", seed=1, mask_seed=1, values=np.zeros(50))
@@ -236,7 +236,7 @@ def test_mcnemar_asked_for_on_averages_is_refused(write_run: RunWriter, tmp_path
 @pytest.mark.parametrize("values", [hits(5, n_users=39), np.append(hits(5, n_users=39), np.nan)])
 def test_a_damaged_table_of_users_is_named(write_run: RunWriter, tmp_path: Path, values: np.ndarray) -> None:
     write_run("sweep/a", model="a", values=hits(5))
-    write_run("sweep/b", model="b", values=values, **{"test/recall@20": 0.1})
+    write_run("sweep/b", model="b", values=values, **{"test/recall@20": 0.1, "val/recall@20": 0.1})
     with pytest.raises(RunError, match=r"sweep/b is damaged: 39 users have a value, where .*sweep/a, .* has 40 users"):
         compare(load_runs([tmp_path / "sweep"]).frame, "recall@20")
 

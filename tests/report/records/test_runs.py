@@ -81,6 +81,36 @@ def test_what_is_no_record_is_named(tmp_path: Path, text: str, sentence: str) ->
     assert str(tmp_path / "run" / "result.json") in str(error.value)
 
 
+def test_one_bad_record_is_told_and_the_others_are_loaded(write_run: RunWriter, tmp_path: Path) -> None:
+    bad = {
+        "empty": "",
+        "cut": '{"format_version": 1',
+        "types": None,
+        "deep": "[" * 100_000,
+        "n" * 240: "{",
+    }
+    write_run("sweep/good")
+    whole = json.loads((tmp_path / "sweep" / "good" / "result.json").read_text())
+    for name, text in bad.items():
+        (tmp_path / "sweep" / name).mkdir()
+        content = json.dumps(whole | {"data": {"digest": 3}, "masks": {}}) if text is None else text
+        (tmp_path / "sweep" / name / "result.json").write_text(content)
+    (tmp_path / "sweep" / "loop").mkdir()
+    (tmp_path / "sweep" / "loop" / "result.json").symlink_to("result.json")
+    write_run("sweep/absurd", **{"test/recall@20": 1e308})
+    runs = load_runs([tmp_path / "sweep"])
+    assert runs.frame["signature"].to_list() == ["sweep-good"]
+    assert runs.unfinished == {"damaged": 1, "unreadable": 6}
+    assert len(runs.left_out) == 7 and any("absurd: damaged: " in told for told in runs.left_out)
+
+
+def test_rates_are_one_level_however_they_were_rounded(write_run: RunWriter, tmp_path: Path) -> None:
+    for name, rate in (("a", 0.3), ("b", 0.1 + 0.2)):
+        write_run(f"sweep/{name}", seed=len(name), missing={"rate": rate}, config={"model.lr": rate})
+    runs = load_runs([tmp_path / "sweep"])
+    assert set(runs.frame["rate"]) == {0.3} and runs.frame["condition"].n_unique() == 1
+
+
 def test_a_folder_without_runs_is_refused(write_run: RunWriter, tmp_path: Path) -> None:
     write_run("sweep/a")
     for folder in (tmp_path, tmp_path / "absent"):
@@ -90,7 +120,12 @@ def test_a_folder_without_runs_is_refused(write_run: RunWriter, tmp_path: Path) 
 
 def test_variants_are_what_varies_within_a_model_but_no_seed(write_run: RunWriter, tmp_path: Path) -> None:
     for number, (k, seed) in enumerate([(16, 0), (16, 1), (64, 0), (64, 1)]):
-        write_run(f"sweep/{number}", seed=seed, config={"model.k": k, "model.layers": [k, 1]}, values=[k, 3 * k + seed])
+        write_run(
+            f"sweep/{number}",
+            seed=seed,
+            config={"model.k": k, "model.layers": [k, 1]},
+            values=[k / 1000, (3 * k + seed) / 1000],
+        )
     write_run("sweep/other", model="second", config={"model.k": 5, "eval.memory_mb": 1})
     runs = load_runs([tmp_path / "sweep"])
     assert runs.frame["variant"].to_list() == 2 * ["first (k=16, layers=[16, 1])"] + 2 * [
@@ -101,7 +136,7 @@ def test_variants_are_what_varies_within_a_model_but_no_seed(write_run: RunWrite
     assert runs.frame["config/model.layers"].to_list() == 2 * ["[16, 1]"] + 2 * ["[64, 1]"] + [None]
     assert "config/model.dim" not in runs.frame.columns
     means = runs.frame.group_by(GROUP_KEYS, maintain_order=True).agg(pl.col("test/recall@20").mean())
-    assert means["test/recall@20"].to_list() == [32.25, 128.25, 0.5]  # (32 + 32.5) / 2, (128 + 128.5) / 2
+    assert means["test/recall@20"].to_list() == pytest.approx([0.03225, 0.12825, 0.5])
 
 
 def test_hyper_parameters_that_only_follow_the_dataset_make_no_variants(write_run: RunWriter, tmp_path: Path) -> None:
@@ -171,11 +206,11 @@ def test_the_record_says_whether_a_method_uses_modalities(write_run: RunWriter, 
 
 
 def test_metrics_that_are_no_number_are_null(write_run: RunWriter, tmp_path: Path) -> None:
-    folder = write_run("sweep/a", **{"test/recall@20": None})
+    folder = write_run("sweep/a", **{"test/novelty@20": None})
     (folder / "metrics.csv").unlink()
     frame = load_runs([folder]).frame
-    assert frame.row(0, named=True)["test/recall@20"] is None
-    assert frame.schema["test/recall@20"] == frame.schema["seconds_per_epoch"] == pl.Float64
+    assert frame.row(0, named=True)["test/novelty@20"] is None
+    assert frame.schema["test/novelty@20"] == frame.schema["seconds_per_epoch"] == pl.Float64
 
 
 def test_a_real_record_is_read(tmp_path: Path) -> None:
