@@ -21,7 +21,7 @@ from recmm.experiment.config.folder import choice_of, config_folder
 from recmm.missing.imputers import Imputer
 from recmm.missing.settings import MissingSetting, TrainTest
 from recmm.models.base import Recommender
-from recmm.settings import ComponentSettings, bounds_of, nested_settings, settings_of
+from recmm.settings import ComponentSettings, bounds_of, nested_settings, range_of, settings_of
 
 WIDTH = 132
 COMMENT_COLUMN = 24
@@ -129,9 +129,8 @@ def _comment(text: str) -> list[str]:
 def _range(field: FieldInfo) -> str:
     """``>= 1``, ``> 0``, ``in [0, 1)``; empty where there are no bounds."""
     bounds = bounds_of(field)
-    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
-    if low is not None and high is not None:
-        return f"in {'[' if 'ge' in bounds else '('}{low:g}, {high:g}{']' if 'le' in bounds else ')'}"
+    if len(bounds) == 2:
+        return range_of(field)
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     return "".join(f"{signs[name]} {value:g}" for name, value in bounds.items())
 
