@@ -198,7 +198,7 @@ def open_record(
         DamagedRecordError: the finished run is not what it was when it ended.
         CheckpointError: what the run needs to continue is damaged.
     """
-    wanted = {"identity": identity, "resume": resume, "overwrite": overwrite, "demanded": demanded}
+    wanted: dict[str, Any] = {"identity": identity, "resume": resume, "overwrite": overwrite, "demanded": demanded}
     if rank_zero.rank_zero_only.rank:  # type: ignore[attr-defined]  # the first process holds the lock
         decision = decide(folder, signature=signature, **wanted)
         result = decision.found if decision.what == "finished" else {"signature": signature, "attempt": 1}

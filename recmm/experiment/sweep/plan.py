@@ -79,7 +79,8 @@ def told_apart(jobs: Sequence[Job]) -> dict[Path, str]:
 
 def _folder(cfg: DictConfig, values: dict[str, Any]) -> Path:
     before = HydraConfig.instance().cfg
-    HydraConfig.instance().cfg = cfg  # for ${hydra:...} in folder names; set_config would copy it
+    # for ${hydra:...} in folder names; set_config would copy it
+    HydraConfig.instance().cfg = cfg  # type: ignore[assignment]
     try:
         raw: Any = OmegaConf.to_container(cfg.hydra.sweep, resolve=False)
         name = run_name(cfg, values) if raw["subdir"] == RUN_NAME else str(cfg.hydra.sweep.subdir)
