@@ -88,7 +88,7 @@ def train(cfg: DictConfig) -> float:
                 with record.writing("masks.npz") as path:
                     datamodule.masks.save(path)
             _execute(cfg, record, datamodule, [*callbacks, data], monitor)
-            if record.result["status"] != "pruned":
+            if record.result.get("status") != "pruned":  # only the first process has one
                 data.check(ends=True)
     if record.writes and not in_sweep:  # a sweep prints its own table
         print_closing(record.result, folder)
