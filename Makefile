@@ -17,10 +17,10 @@ PYTEST = OMP_NUM_THREADS=1 WANDB_MODE=offline $(PY) -m pytest
 
 # Every file is checked against the hashes of uv.lock, and nothing is built with packages that it does not name.
 PIP = $(PY) -m pip install --disable-pip-version-check
-UV_OR_PIP = if command -v uv >/dev/null; then set -- uv pip install --python $(PY); else set -- $(PIP); fi; "$$@" --no-deps --no-build-isolation
+UV_OR_PIP = if command -v uv >/dev/null; then set -- uv pip install --python $(PY); else set -- $(PIP); fi; \
+	"$$@" --no-deps --no-build-isolation
 LOCKED = $(UV_OR_PIP) --require-hashes
 
-LICENCES = $(PY) -m piplicenses --with-urls
 EXPORT = uv export --quiet --frozen --no-emit-project --no-annotate --no-header
 
 .PHONY: help setup setup-dev demo configs test test-fast test-scatter lint licences format types bench lock clean
@@ -38,7 +38,7 @@ $(STAMP): pyproject.toml requirements/build.txt requirements/torch.txt requireme
 	    { echo 'recmm needs Python 3.11 or newer: make setup PYTHON=python3.11'; exit 1; }
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
 	    { rm -rf $(VENV); echo 'python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
-	$(LOCKED) -r requirements/build.txt
+	@$(LOCKED) -r requirements/build.txt
 	@set -e; \
 	version=$$(sed -n 's/^torch==\([^ ]*\).*/\1/p' requirements/torch.txt); \
 	index='$(TORCH_INDEX)'; \
@@ -54,12 +54,12 @@ $(STAMP): pyproject.toml requirements/build.txt requirements/torch.txt requireme
 	    fi; \
 	    $(LOCKED) -r requirements/torch.txt; \
 	fi
-	$(LOCKED) -r requirements/run.txt
-	$(UV_OR_PIP) -e .
+	@$(LOCKED) -r requirements/run.txt
+	@$(UV_OR_PIP) -e .
 	@touch $(STAMP)
 
 $(DEV_STAMP): $(STAMP) requirements/dev.txt
-	$(LOCKED) -r requirements/dev.txt
+	@$(LOCKED) -r requirements/dev.txt
 	@touch $(DEV_STAMP)
 
 demo: setup ## train I3-MRec on the embedded data with modalities missing (MTMT): under 2 minutes
@@ -75,16 +75,16 @@ test-fast: setup-dev ## run the tests of the working day: everything not marked 
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m 'not slow'
 
 test-scatter: setup-dev ## build the extra [scatter] (minutes) and compare its path with the native one
-	$(LOCKED) -r requirements/scatter.txt
+	@$(LOCKED) -r requirements/scatter.txt
 	$(PYTEST) -m scatter
 
 lint: setup-dev ## check style, formatting and that every licence is one of those that pyproject.toml allows
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	@$(LICENCES) >/dev/null
+	@$(PY) -m piplicenses >/dev/null
 
 licences: setup-dev ## list the licence of every installed distribution
-	@$(LICENCES)
+	@$(PY) -m piplicenses --allow-only '' --ignore-packages '' --with-urls
 
 format: setup-dev ## repair style and formatting in place
 	$(PY) -m ruff check --fix .
@@ -93,7 +93,7 @@ format: setup-dev ## repair style and formatting in place
 types: setup-dev ## check types
 	$(PY) -m mypy
 
-bench: setup-dev ## compare speed with a bare training loop
+bench: setup ## compare speed with a bare training loop
 	$(PY) benchmarks/epoch.py
 
 # torch.txt is torch's default build with its CUDA libraries. Each file holds what those before it do not.
