@@ -1,11 +1,14 @@
-"""Text and values of a foreign file, made short and printable for a message."""
+"""Text and values of a foreign file, made harmless: printable in a message, and no formula in a spreadsheet."""
 
+import csv
 import reprlib
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TextIO
 
 from recmm.terminal import escaped
 
 SHOWN = 200  # characters
+STARTS = ("=", "+", "-", "@", "\t", "\r")  # a cell that starts so is a formula to a spreadsheet, and is executed
 
 
 def shown(text: object) -> str:
@@ -28,3 +31,19 @@ class _Short(reprlib.Repr):
 
 _SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = 80
+
+
+def write_rows(file: TextIO, rows: Iterable[Iterable[Any]]) -> None:
+    """Write rows as CSV; a text that a spreadsheet would execute gets an apostrophe in front, numbers stay."""
+    csv.writer(file, lineterminator="\n").writerows([inert(cell) for cell in row] for row in rows)
+
+
+def inert(cell: Any) -> Any:
+    """``cell``, with an apostrophe in front where a spreadsheet would execute it; "-0.5" is a number and stays."""
+    if not isinstance(cell, str) or len(cell) == 1 or not cell.startswith(STARTS):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell

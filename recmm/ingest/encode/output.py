@@ -12,7 +12,7 @@ import typer
 
 from recmm.data.dataset import ItemFeatures, MultimodalDataset
 from recmm.data.files.atomic import atomic_folder
-from recmm.data.files.csv_cells import write_rows
+from recmm.data.files.quoting import write_rows
 from recmm.data.formats.canonical_writer import fill_canonical
 from recmm.data.formats.manifest import RAW
 from recmm.ingest.cli.help import train_line

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 
-from recmm.data.files.csv_cells import write_rows
+from recmm.data.files.quoting import write_rows
 from recmm.report.comparison.tables import Table
 from recmm.report.results.cells import Cell
 

@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from recmm.data.files.csv_cells import inert, write_rows
+from recmm.data.files.quoting import inert, write_rows
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\tx=1", '=HYPERLINK("x")'])
