@@ -29,6 +29,7 @@ from recmm.experiment.search.space import Dimension, Space, read_space
 from recmm.experiment.study import open_study
 from recmm.experiment.sweep.plan import Job
 from recmm.experiment.sweep.sweeper import launch as launch_jobs
+from recmm.experiment.verification import result_digest
 
 optuna = pytest.importorskip("optuna")
 
@@ -57,16 +58,17 @@ class Trainer:
             "split_name": "split",
             "uses_modalities": uses_modalities(cfg),
         }
+        folder, resume = Path(HydraConfig.get().runtime.output_dir), cfg.ckpt != "never"
+        self.resumed.append(resume and read_result(folder) is not None)
         record = open_record(
-            Path(HydraConfig.get().runtime.output_dir),
+            folder,
             signature=signature(cfg, **about),
             identity=identity(cfg, **about),
-            resume=cfg.ckpt == "last",
+            resume=resume,
             overwrite=cfg.overwrite,
         )
         with record as opened:
             self.seen.append(values)
-            self.resumed.append(cfg.ckpt == "last")
             if values in self.raised:
                 raise self.raised[values]
             if values in self.pruned:
@@ -205,7 +207,8 @@ def test_what_ended_while_the_search_was_dead_is_told(start: Callable[..., int],
     train.raised = {(8, 2): KeyboardInterrupt()}
     assert start(*GRID, *FOUR) == 130
     [file] = (path for path in folder.glob("*/result.json") if json.loads(path.read_text())["status"] != "done")
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"status": "done", "val/recall@20": 0.5}))
+    result = json.loads(file.read_text()) | {"status": "done", "val/recall@20": 0.5}
+    file.write_text(json.dumps(result | {"sha256": result_digest(result)}))
     assert start(*GRID, *FOUR) == 0
     assert train.seen == IN_ORDER
     assert [trial.value for trial in study_of(folder).trials] == pytest.approx([0.081, 0.5, 0.161, 0.162])
