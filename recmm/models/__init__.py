@@ -13,6 +13,7 @@ from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
 from recmm.models.sgl import SGL
+from recmm.models.slmrec import SLMRec
 from recmm.models.smore import SMORE
 from recmm.models.training import Training
 from recmm.models.vbpr import VBPR
@@ -35,5 +36,6 @@ __all__ = [
     "Popularity",
     "Random",
     "Recommender",
+    "SLMRec",
     "Training",
 ]
