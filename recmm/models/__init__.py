@@ -12,6 +12,7 @@ from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
+from recmm.models.mmgcn import MMGCN
 from recmm.models.sgl import SGL
 from recmm.models.slmrec import SLMRec
 from recmm.models.smore import SMORE
@@ -25,6 +26,7 @@ __all__ = [
     "MFBPR",
     "MGCN",
     "MILK",
+    "MMGCN",
     "SGL",
     "SMORE",
     "VBPR",
