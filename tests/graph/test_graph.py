@@ -93,7 +93,7 @@ def test_constant_and_learnt_values_give_the_same_bits() -> None:
 
 @pytest.mark.parametrize("block", [1, 13, 10**6])
 def test_the_gradient_of_weights_is_found_in_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse, "BLOCK", block)
+    monkeypatch.setattr(sparse, "BLOCK", {"cpu": block})
     sizes, total = [], Tensor.sum
 
     def spied(x: Tensor, dim: int) -> Tensor:
