@@ -1,7 +1,7 @@
 """Sparse graphs: products with exact gradients, attention over edges, random subgraphs, normalisations."""
 
 from recmm.graph.edge_softmax import edge_softmax
-from recmm.graph.graph import Graph, weighted_sum
+from recmm.graph.graph import Graph, maximum, weighted_sum
 from recmm.graph.sparse import row_starts
 from recmm.graph.user_item import (
     mean_over_items,
@@ -15,6 +15,7 @@ from recmm.graph.user_item import (
 __all__ = [
     "Graph",
     "edge_softmax",
+    "maximum",
     "mean_over_items",
     "mean_over_users",
     "mean_with_self",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recmm.graph.edge_softmax import edge_softmax
-from recmm.graph.sparse import Edges, Matrix, Product, Propagation, WeightedProduct
+from recmm.graph.sparse import EdgeProducts, Edges, Matrix, Product, Propagation, WeightedProduct
 
 
 class Graph(nn.Module):
@@ -100,6 +100,11 @@ class Graph(nn.Module):
         """
         return edge_softmax(scores, self.rows, self.shape[0])
 
+    def edge_products(self, y: Tensor, x: Tensor) -> Tensor:
+        """y_i . x_j of every edge (i, j), [m, d] and [n, d] -> [n_edges]; it can be differentiated to any order."""
+        products: Tensor = EdgeProducts.apply(self._matrix.edges, self._transposed, y, x)
+        return products
+
     def with_values(self, values: Tensor) -> "Graph":
         """The same edges with other values, float [n_edges]."""
         return Graph._of(Matrix(self._matrix.edges, values), self._transposed)
@@ -179,9 +184,25 @@ class Graph(nn.Module):
 
 def weighted_sum(graphs: Sequence[Graph], weights: Sequence[Tensor | float]) -> Graph:
     """The sum of w A over graphs of one shape. Places that several of them have become one. Gradients pass to both."""
-    n = graphs[0].shape[1]
-    keys = torch.cat([graph.rows * n + graph.columns for graph in graphs])
-    places, position = torch.unique(keys, return_inverse=True)
+    places, position = _union(graphs)
     values = torch.cat([weight * graph.values for graph, weight in zip(graphs, weights, strict=True)])
-    summed = values.new_zeros(len(places)).index_add(0, position, values)
-    return Graph(places // n, places % n, graphs[0].shape, summed)
+    return _at(places, graphs[0], values.new_zeros(len(places)).index_add(0, position, values))
+
+
+def maximum(graphs: Sequence[Graph]) -> Graph:
+    """The largest value of every place that at least one of ``graphs``, all of one shape, has. No gradient passes."""
+    places, position = _union(graphs)
+    values = torch.cat([graph.values.detach() for graph in graphs])
+    lowest = values.new_full((len(places),), -torch.inf)
+    return _at(places, graphs[0], lowest.scatter_reduce(0, position, values, "amax"))
+
+
+def _union(graphs: Sequence[Graph]) -> tuple[Tensor, Tensor]:
+    """The places of all graphs, numbered row by row and sorted, and which of them each edge of each graph is at."""
+    n = graphs[0].shape[1]
+    return torch.unique(torch.cat([graph.rows * n + graph.columns for graph in graphs]), return_inverse=True)
+
+
+def _at(places: Tensor, like: Graph, values: Tensor) -> Graph:
+    n = like.shape[1]
+    return Graph(places // n, places % n, like.shape, values)

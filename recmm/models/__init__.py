@@ -4,6 +4,7 @@ from recmm.models.base import Embeddings, Recommender
 from recmm.models.baselines import Popularity, Random
 from recmm.models.bm3 import BM3
 from recmm.models.ci2mg import CI2MG
+from recmm.models.grcn import GRCN
 from recmm.models.i3mrec import I3MRec
 from recmm.models.invpref import InvPref
 from recmm.models.lattice import LATTICE
@@ -12,18 +13,24 @@ from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
+from recmm.models.mmgcn import MMGCN
 from recmm.models.sgl import SGL
+from recmm.models.slmrec import SLMRec
+from recmm.models.smore import SMORE
 from recmm.models.training import Training
 from recmm.models.vbpr import VBPR
 
 __all__ = [
     "BM3",
     "CI2MG",
+    "GRCN",
     "LATTICE",
     "MFBPR",
     "MGCN",
     "MILK",
+    "MMGCN",
     "SGL",
+    "SMORE",
     "VBPR",
     "Embeddings",
     "I3MRec",
@@ -33,5 +40,6 @@ __all__ = [
     "Popularity",
     "Random",
     "Recommender",
+    "SLMRec",
     "Training",
 ]

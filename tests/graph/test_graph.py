@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recmm.graph import Graph, sparse, weighted_sum
+from recmm.graph import Graph, maximum, sparse, weighted_sum
 
 M, N = 6, 5
 ROWS, COLUMNS = torch.tensor([4, 0, 0, 2, 4, 1, 4]), torch.tensor([1, 3, 0, 2, 0, 3, 4])  # rows 3 and 5 have no edge
@@ -93,7 +93,7 @@ def test_constant_and_learnt_values_give_the_same_bits() -> None:
 
 @pytest.mark.parametrize("block", [1, 13, 10**6])
 def test_the_gradient_of_weights_is_found_in_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse, "BLOCK", block)
+    monkeypatch.setattr(sparse, "BLOCK", {"cpu": block})
     sizes, total = [], Tensor.sum
 
     def spied(x: Tensor, dim: int) -> Tensor:
@@ -203,6 +203,23 @@ def test_sum_of_graphs_and_its_gradient() -> None:
     total.values.sum().backward()
     assert weights.grad is not None
     assert weights.grad.tolist() == pytest.approx([first.values.sum().item(), second.values.sum().item()])
+
+
+def test_the_maximum_of_graphs_is_that_of_the_places_that_one_of_them_has() -> None:
+    first, second = rectangle(), Graph(torch.tensor([4, 3, 0]), torch.tensor([1, 1, 2]), (M, N), torch.randn(3))
+    largest = maximum([first, second])
+    nothing = torch.full((M, N), -torch.inf)
+    places = [nothing.index_put((graph.rows, graph.columns), graph.values) for graph in (first, second)]
+    expected = torch.maximum(*places)
+    torch.testing.assert_close(dense(largest), expected.masked_fill(expected.isinf(), 0))
+    assert len(largest.rows) == 9
+
+
+def test_products_of_the_ends_of_edges(graph: Graph) -> None:
+    y, x = (torch.randn(n, 3, dtype=torch.float64, requires_grad=True) for n in graph.shape)
+    torch.testing.assert_close(graph.edge_products(y, x), (y @ x.T)[graph.rows, graph.columns])
+    if len(graph.rows):
+        assert torch.autograd.gradcheck(graph.edge_products, (y, x))
 
 
 # ---------------------------------------------------------------------- random subgraphs
