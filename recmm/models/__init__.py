@@ -4,6 +4,7 @@ from recmm.models.base import Embeddings, Recommender
 from recmm.models.baselines import Popularity, Random
 from recmm.models.bm3 import BM3
 from recmm.models.ci2mg import CI2MG
+from recmm.models.freedom import FREEDOM
 from recmm.models.i3mrec import I3MRec
 from recmm.models.invpref import InvPref
 from recmm.models.lattice import LATTICE
@@ -19,6 +20,7 @@ from recmm.models.vbpr import VBPR
 __all__ = [
     "BM3",
     "CI2MG",
+    "FREEDOM",
     "LATTICE",
     "MFBPR",
     "MGCN",
