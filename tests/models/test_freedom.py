@@ -38,7 +38,13 @@ BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tens
 def make(**keywords: Any) -> FREEDOM:
     """Weights that no initialisation makes special, and the first epoch's graph."""
     torch.manual_seed(2)
-    return start(randomised(FREEDOM(catalog(), **{"dim": 6, "k": 4, "rho": 0.5, "modal_weight": 0.3, **keywords})))
+    return start(
+        randomised(
+            FREEDOM(
+                catalog(), **{"dim": 6, "k": 4, "rho": 0.5, "modal_weight": 0.3, "trainable_features": True, **keywords}
+            )
+        )
+    )
 
 
 def start(model: FREEDOM, epoch: int = 0) -> FREEDOM:
@@ -142,11 +148,11 @@ def test_edges_between_popular_nodes_are_left_out_first() -> None:
     users, items = torch.tensor([0, 1, 2, 3, 4, 4]), torch.tensor([0, 0, 0, 0, 0, 1])
     toy = Catalog(5, 2, {"m": 1}, users, items, list("abcde"), list("ab"))
     model, counts = FREEDOM(toy, rho=0.8), torch.zeros(5, 2)  # one edge is kept
-    for epoch in range(1000):
+    for epoch in range(400):
         start(model, epoch)
-        counts += dense(model.denoised)[:5, 5:] > 0
+        counts[model.denoised.rows.min(), model.denoised.rows.max() - 5] += 1
     p = torch.tensor([5, 5, 5, 5, 10, 2.0]).rsqrt()
-    torch.testing.assert_close(counts[users, items] / 1000, p / p.sum(), rtol=0, atol=0.05)
+    torch.testing.assert_close(counts[users, items] / 400, p / p.sum(), rtol=0, atol=0.06)
 
 
 def test_without_its_parts_it_is_light_gcn() -> None:
