@@ -13,6 +13,7 @@ from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
+from recmm.models.ngcf import NGCF
 from recmm.models.sgl import SGL
 from recmm.models.training import Training
 from recmm.models.vbpr import VBPR
@@ -25,6 +26,7 @@ __all__ = [
     "MFBPR",
     "MGCN",
     "MILK",
+    "NGCF",
     "SGL",
     "VBPR",
     "Embeddings",
