@@ -30,8 +30,8 @@ def contrast(
         among: what j runs over: "batch", the batch's nodes; "all", all rows of ``b``.
         unique: every node of the batch counts once. Otherwise a node that the batch holds several times is as many
             anchors and, with ``among="batch"``, a negative of itself.
-        merged: with ``among="all"``, a node's anchors, whose rows are then equal, are computed once and count as often as
-            the batch holds it. The result is the same up to rounding.
+        merged: with ``among="all"``, the equal rows of a node are computed once and count as often as the batch holds
+            it. The result is the same up to rounding.
         tiled: whether the logits are computed in tiles, in bounded memory and with no second derivative. By default so
             ``among="all"`` alone; the results of both ways agree up to rounding.
 

@@ -39,9 +39,7 @@ class _MeanLogSumExp(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, scaled: Tensor, candidates: Tensor, weights: Tensor | None, shift: bool, rows: int
-    ) -> Tensor:
+    def forward(ctx: Any, scaled: Tensor, candidates: Tensor, weights: Tensor | None, shift: bool, rows: int) -> Tensor:
         total, of_rows, of_candidates = scaled.new_zeros(()), torch.empty_like(scaled), torch.zeros_like(candidates)
         with torch.autocast(scaled.device.type, enabled=False):
             for start in range(0, len(scaled), rows):

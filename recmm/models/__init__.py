@@ -13,6 +13,7 @@ from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
+from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
 from recmm.models.sgl import SGL
 from recmm.models.training import Training
@@ -26,6 +27,7 @@ __all__ = [
     "MFBPR",
     "MGCN",
     "MILK",
+    "NCL",
     "NGCF",
     "SGL",
     "VBPR",
