@@ -5,6 +5,7 @@ from recmm.models.baselines import Popularity, Random
 from recmm.models.bm3 import BM3
 from recmm.models.ci2mg import CI2MG
 from recmm.models.freedom import FREEDOM
+from recmm.models.hccf import HCCF
 from recmm.models.i3mrec import I3MRec
 from recmm.models.invpref import InvPref
 from recmm.models.lattice import LATTICE
@@ -23,6 +24,7 @@ __all__ = [
     "BM3",
     "CI2MG",
     "FREEDOM",
+    "HCCF",
     "LATTICE",
     "MFBPR",
     "MGCN",
