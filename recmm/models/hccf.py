@@ -80,7 +80,7 @@ class HCCF(Recommender):
         )
         for _ in range(self.settings.n_layers):
             along_graph, along_hyperedges = self.adjacent(e), self.hyper_adjacent(e, hyperedges)
-            pairs.append((along_graph.detach(), along_hyperedges))
+            pairs.append((along_graph, along_hyperedges))
             e = along_graph + along_hyperedges
             total = total + e
         return total, pairs
