@@ -173,6 +173,24 @@ class Graph(nn.Module):
         kept = torch.cat([self._kept(n, rate) for n in groups])
         return self.with_values(self.values * (kept[self.rows] * kept[self.columns]))
 
+    def sample_edges(self, rate: float) -> "Graph":
+        """A subgraph of all but round(rate * n) edges; its products cost as much as the edges that it has.
+
+        The edges are drawn one after another without replacement, each with a probability proportional to its value,
+        on the graph's device from torch's global generator (as the smallest of n exponential variables divided by the
+        values: Efraimidis and Spirakis, 2006). Where (j, i) is there for every (i, j), n counts both as one edge with
+        the larger of their values.
+
+        Args:
+            rate: in [0, 1).
+        """
+        of_edge, n_edges = self._matrix.edges.undirected
+        chances = self.values.new_zeros(n_edges).scatter_reduce(0, of_edge, self.values.detach(), "amax")
+        waits = torch.empty_like(chances).exponential_() / chances
+        drawn = waits.topk(n_edges - round(rate * n_edges), largest=False, sorted=False).indices
+        kept = torch.zeros_like(chances, dtype=torch.bool).index_fill_(0, drawn, True)[of_edge]
+        return Graph(self.rows[kept], self.columns[kept], self.shape, self.values[kept])
+
     def _kept(self, n: int, rate: float) -> Tensor:
         """float [n]: 0 at round(rate * n) random positions, 1 elsewhere."""
         dropped = torch.randperm(n, device=self.values.device)[: round(rate * n)]

@@ -17,6 +17,7 @@ def contrast(
     *,
     among: Literal["batch", "all"] = "batch",
     unique: bool = False,
+    merged: bool = False,
     tiled: bool | None = None,
 ) -> Tensor:
     """Mean over a batch of -log exp(cos(a_i, b_i) / temperature) / sum over j of exp(cos(a_i, b_j) / temperature).
@@ -29,15 +30,24 @@ def contrast(
         among: what j runs over: "batch", the batch's nodes; "all", all rows of ``b``.
         unique: every node of the batch counts once. Otherwise a node that the batch holds several times is as many
             anchors and, with ``among="batch"``, a negative of itself.
+        merged: with ``among="all"``, the equal rows of a node are computed once and count as often as the batch holds
+            it. The result is the same up to rounding.
         tiled: whether the logits are computed in tiles, in bounded memory and with no second derivative. By default so
             ``among="all"`` alone; the results of both ways agree up to rounding.
 
     Returns:
         Scalar.
+
+    Raises:
+        ValueError: ``merged`` with ``unique``, or among the batch, where a node's rows are negatives too.
     """
-    if unique:
+    if merged and (unique or among == "batch"):
+        raise ValueError("merged needs among='all' and unique=False.")
+    weights = None
+    if unique or merged:
         rows = first_occurrences(ids, int(ids.max()) + 1).nonzero()[:, 0]
+        weights = torch.bincount(ids)[ids[rows]].to(a.dtype) / len(ids) if merged else None
         a, b, ids = a[rows], b if among == "all" else b[rows], ids[rows]
     positives = ids if among == "all" else torch.arange(len(ids), device=ids.device)
     tiled = among == "all" if tiled is None else tiled
-    return (chunked_info_nce if tiled else info_nce)(a, b, positives, temperature)
+    return (chunked_info_nce if tiled else info_nce)(a, b, positives, temperature, weights=weights)

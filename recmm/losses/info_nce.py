@@ -14,65 +14,83 @@ LOGITS = {"cpu": 2**20, "gpu": 2**25}
 """Logits of a contrast against all nodes that are in memory at a time: 4 MB stay in a cache, 128 MB fill a GPU."""
 
 
-def info_nce(anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float) -> Tensor:
+def info_nce(
+    anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float, *, weights: Tensor | None = None
+) -> Tensor:
     """Mean of -log softmax of the cosines / temperature at the positive (van den Oord et al., 2018).
 
     Args:
         anchors: [n, d].
         candidates: [c, d], the positives among them.
         positives: int64 [n], the row of ``candidates`` that belongs to each anchor.
+        weights: positive float [n]; the sum of the anchors' terms with these weights, in place of the mean.
     """
     logits = F.normalize(anchors, dim=-1) @ F.normalize(candidates, dim=-1).T / temperature
-    return F.cross_entropy(logits, positives)
+    if weights is None:
+        return F.cross_entropy(logits, positives)
+    return weights @ F.cross_entropy(logits, positives, reduction="none")
 
 
 class _MeanLogSumExp(torch.autograd.Function):
-    """Mean over n rows of the log-sum-exp over c candidates, [n, d] and [c, d] -> scalar.
+    """Mean, or weighted sum, over n rows of the log-sum-exp over c candidates, [n, d] and [c, d] -> scalar.
 
-    The gradient of a mean is known up to a factor while a chunk's logits are there, so it is summed up at once: no
+    The gradient of a sum is known up to a factor while a chunk's logits are there, so it is summed up at once: no
     logits are kept, and none are computed twice.
     """
 
     @staticmethod
-    def forward(ctx: Any, scaled: Tensor, candidates: Tensor, shift: bool, rows: int) -> Tensor:
+    def forward(ctx: Any, scaled: Tensor, candidates: Tensor, weights: Tensor | None, shift: bool, rows: int) -> Tensor:
         total, of_rows, of_candidates = scaled.new_zeros(()), torch.empty_like(scaled), torch.zeros_like(candidates)
         with torch.autocast(scaled.device.type, enabled=False):
-            for part, gradient in zip(scaled.split(rows), of_rows.split(rows), strict=True):
+            for start in range(0, len(scaled), rows):
+                here = slice(start, start + rows)
+                part, gradient = scaled[here], of_rows[here]
                 exponentials = part @ candidates.T
                 if shift:
                     highest = exponentials.amax(1, keepdim=True)
-                    total += highest.sum()
+                    total += (highest if weights is None else highest[:, 0] * weights[here]).sum()
                     exponentials -= highest
                 sums = exponentials.exp_().sum(1, keepdim=True)
-                total += sums.log().sum()
+                logs = sums.log()
+                if weights is not None:
+                    logs, sums = logs[:, 0] * weights[here], sums / weights[here, None]
+                total += logs.sum()
                 gradient.copy_(exponentials @ candidates / sums)
                 of_candidates.addmm_(exponentials.T, part / sums)
         ctx.save_for_backward(of_rows, of_candidates)
-        return total / len(scaled)
+        ctx.divisor = len(scaled) if weights is None else 1
+        return total / ctx.divisor
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         of_rows, of_candidates = ctx.saved_tensors
-        factor = grad / len(of_rows)
-        return factor * of_rows, factor * of_candidates, None, None
+        factor = grad / ctx.divisor
+        return factor * of_rows, factor * of_candidates, None, None, None
 
 
 def chunked_info_nce(
-    anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float, *, limit: int | None = None
+    anchors: Tensor,
+    candidates: Tensor,
+    positives: Tensor,
+    temperature: float,
+    *,
+    weights: Tensor | None = None,
+    limit: int | None = None,
 ) -> Tensor:
     """``info_nce`` against so many candidates that n x c logits would not fit, and faster than it from some thousands.
 
     Args:
-        anchors, candidates, positives, temperature: as in ``info_nce``.
+        anchors, candidates, positives, temperature, weights: as in ``info_nce``.
         limit: logits in memory at a time, ``LOGITS`` of the device if not given; at least one anchor's are.
     """
     anchors, candidates = F.normalize(anchors, dim=-1), F.normalize(candidates, dim=-1)
     scaled = anchors / temperature
     limit = limit or LOGITS["cpu" if anchors.device.type == "cpu" else "gpu"]
     rows = max(limit // len(candidates), 1)
-    sums = _MeanLogSumExp.apply(scaled, candidates, temperature < _SAFE_TEMPERATURE, rows)
-    return sums - (scaled * candidates.index_select(0, positives)).sum(1).mean()
+    sums = _MeanLogSumExp.apply(scaled, candidates, weights, temperature < _SAFE_TEMPERATURE, rows)
+    own = (scaled * candidates.index_select(0, positives)).sum(1)
+    return sums - (own.mean() if weights is None else weights @ own)
 
 
 def pairwise_info_nce(

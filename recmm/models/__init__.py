@@ -4,7 +4,9 @@ from recmm.models.base import Embeddings, Recommender
 from recmm.models.baselines import Popularity, Random
 from recmm.models.bm3 import BM3
 from recmm.models.ci2mg import CI2MG
+from recmm.models.freedom import FREEDOM
 from recmm.models.grcn import GRCN
+from recmm.models.hccf import HCCF
 from recmm.models.i3mrec import I3MRec
 from recmm.models.invpref import InvPref
 from recmm.models.lattice import LATTICE
@@ -14,6 +16,8 @@ from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
 from recmm.models.mmgcn import MMGCN
+from recmm.models.ncl import NCL
+from recmm.models.ngcf import NGCF
 from recmm.models.sgl import SGL
 from recmm.models.slmrec import SLMRec
 from recmm.models.smore import SMORE
@@ -23,12 +27,16 @@ from recmm.models.vbpr import VBPR
 __all__ = [
     "BM3",
     "CI2MG",
+    "FREEDOM",
     "GRCN",
+    "HCCF",
     "LATTICE",
     "MFBPR",
     "MGCN",
     "MILK",
     "MMGCN",
+    "NCL",
+    "NGCF",
     "SGL",
     "SMORE",
     "VBPR",

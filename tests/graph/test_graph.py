@@ -262,6 +262,26 @@ def test_nodes_are_dropped_by_group_with_all_their_edges() -> None:
         assert torch.equal(values, kept[:, None] * kept)
 
 
+def test_edges_are_sampled_in_proportion_to_their_values() -> None:
+    graph, counts = undirected(weighted=True), torch.zeros(5, 5)
+    for _ in range(2000):
+        values = dense(graph.sample_edges(0.75))  # one of 0-1, 1-2, 1-3, 3-3
+        counts += values.triu() > 0
+    shares = torch.tensor([counts[0, 1], counts[1, 2], counts[1, 3], counts[3, 3]]) / 2000
+    values = torch.tensor([2.0, 3.0, 4.0, 1.0])
+    torch.testing.assert_close(shares, values / values.sum(), rtol=0, atol=0.04)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.8])
+def test_sampled_edges_keep_their_values_and_the_others_their_places_not(rate: float) -> None:
+    graph = undirected(weighted=True)
+    sample = graph.sample_edges(rate)
+    values = dense(sample)
+    assert torch.equal(values, values.T) and len(sample.values) == int((values > 0).sum())
+    assert int((values.triu() > 0).sum()) == 4 - round(rate * 4)
+    assert torch.equal(values, torch.where(values > 0, dense(graph), 0))
+
+
 # ---------------------------------------------------------------------- propagation
 
 

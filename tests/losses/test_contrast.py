@@ -39,6 +39,20 @@ def test_definition_and_gradients(among: str, unique: bool, tiled: bool | None) 
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("temperature", [0.01, 0.3])
+@pytest.mark.parametrize("tiled", [None, False])
+def test_merged_anchors_count_as_often_as_they_occur(temperature: float, tiled: bool | None) -> None:
+    a, b = (torch.randn(N, D, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    values = [
+        contrast(a[IDS], b, IDS, temperature, among="all", merged=merged, tiled=tiled) for merged in (True, False)
+    ]
+    torch.testing.assert_close(*values)
+    for ours, theirs in zip(*(torch.autograd.grad(value, (a, b)) for value in values), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    with pytest.raises(ValueError, match="merged needs among='all'"):
+        contrast(a[IDS], b[IDS], IDS, temperature, merged=True)
+
+
 def test_against_all_nodes_no_logits_are_kept() -> None:
     sizes = []
 
