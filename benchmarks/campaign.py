@@ -25,12 +25,12 @@ from attacks.concurrent import concurrent
 from attacks.damages import damages
 from attacks.full_disk import full_disk
 from attacks.hostile import hostile
-from attacks.kills import kills
+from attacks.kills import kills, reference_sweep
 from attacks.outcome import Row
 from attacks.processes import warm
 
 COLUMNS = ("class", "tried", "survived", "said in a sentence", "lost", "silent changes")
-SIZES = {"kills": (100, 4), "damages": (41, 41), "disk": (20, 4), "concurrent": (3, 1), "hostile": (1, 1)}
+SIZES = {"kills": (100, 2), "damages": (0, 0), "disk": (20, 2), "concurrent": (3, 1), "hostile": (0, 0)}
 """By class, attacks of the full and of the short form: kills, moments, rounds."""
 
 
@@ -45,7 +45,9 @@ def main() -> None:
     warm()
     folder = Path(tempfile.mkdtemp(prefix="campaign-"))
     os.chdir(folder)
-    rows = [row for name in ([arguments.only] if arguments.only else SIZES) for row in _rows(name, folder, arguments)]
+    sweep = reference_sweep(folder / "reference")
+    names = [arguments.only] if arguments.only else list(SIZES)
+    rows = [row for name in names for row in _rows(name, folder, sweep, arguments)]
     shutil.rmtree(folder)
     print("\n" + "\n".join(" | ".join(cells) for cells in [COLUMNS, *(row.cells() for row in rows)]))
     faults = [fault for row in rows for fault in row.faults]
@@ -56,16 +58,16 @@ def main() -> None:
     sys.exit(bool(faults))
 
 
-def _rows(name: str, folder: Path, arguments: argparse.Namespace) -> list[Row]:
+def _rows(name: str, folder: Path, sweep: Path, arguments: argparse.Namespace) -> list[Row]:
     chance = random.Random(f"{name} {arguments.seed}")
     size = SIZES[name][arguments.short]
     place, began = folder / name, time.monotonic()
     attack: dict[str, Callable[[], list[Row]]] = {
-        "kills": lambda: list(kills(place, chance, arguments.kills or size)),
-        "damages": lambda: damages(place, chance, short=arguments.short),
-        "disk": lambda: [full_disk(place, size)],
-        "concurrent": lambda: [concurrent(place, size)],
-        "hostile": lambda: hostile(place),
+        "kills": lambda: kills(place, sweep, chance, arguments.kills or size),
+        "damages": lambda: damages(place, sweep, chance, short=arguments.short),
+        "disk": lambda: [full_disk(place, sweep, size)],
+        "concurrent": lambda: [concurrent(place, sweep, size)],
+        "hostile": lambda: hostile(place, sweep),
     }
     rows = attack[name]()
     for row in rows:

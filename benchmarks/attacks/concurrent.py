@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from attacks.kills import reference_sweep, sweep_in
+from attacks.kills import sweep_in
 from attacks.outcome import Row, compare, leftovers, numbers
 from attacks.processes import together
 
 AT_ONCE = 3
 
 
-def concurrent(folder: Path, n_rounds: int) -> Row:
+def concurrent(folder: Path, sweep: Path, n_rounds: int) -> Row:
     """Exit codes 0, each job once, no log of an error in a good folder, equal numbers."""
     folder.mkdir()
-    row, reference = Row("equal sweeps at once"), numbers(reference_sweep(folder / "reference"))
+    row, reference = Row("equal sweeps at once"), numbers(sweep)
     for number in range(n_rounds):
         place = folder / f"{number}"
         logs = [folder / f"{number}.{each}.log" for each in range(AT_ONCE)]

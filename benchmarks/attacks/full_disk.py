@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attacks.kills import reference_sweep, report_of
+from attacks.kills import report_of
 from attacks.outcome import Row, leftovers, numbers
 from attacks.processes import Ended, run, train
 
@@ -19,10 +19,10 @@ SMALLEST, LARGEST = 8, 480  # KiB; a whole run takes about 300
 ROOM = "64m"
 
 
-def full_disk(folder: Path, n_moments: int) -> Row:
+def full_disk(folder: Path, sweep: Path, n_moments: int) -> Row:
     """One sentence, an exit code, the reason in the record where there is room, and the next start finishes."""
     folder.mkdir()
-    row, sweep = Row("full disk"), reference_sweep(folder / "reference")
+    row = Row("full disk")
     like = {name: found for name, found in numbers(sweep).items() if name.startswith("lightgcn")}
     kinds = ("run", "sweep", "run", "report")
     for moment in range(n_moments):

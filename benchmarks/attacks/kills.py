@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from attacks.outcome import Row, compare, leftovers, numbers, page_faults
@@ -39,12 +39,11 @@ def reference_sweep(folder: Path) -> Path:
     return folder / "s"
 
 
-def kills(folder: Path, chance: random.Random, n_kills: int) -> Iterator[Row]:
-    """The rows of the three commands that are killed."""
+def kills(folder: Path, sweep: Path, chance: random.Random, n_kills: int) -> list[Row]:
+    """The rows of the three commands that are killed; ``sweep`` is what reports are made of."""
     folder.mkdir()
-    reference = reference_sweep(folder / "reference")
-    for name, share in SHARES.items():
-        yield _kill_all(name, folder / name, reference, chance, max(1, round(share * n_kills)))
+    shares = {name: round(share * n_kills) for name, share in SHARES.items()}
+    return [_kill_all(name, folder / name, sweep, chance, number) for name, number in shares.items() if number]
 
 
 def _kill_all(name: str, folder: Path, sweep: Path, chance: random.Random, n_kills: int) -> Row:
@@ -58,14 +57,13 @@ def _kill_all(name: str, folder: Path, sweep: Path, chance: random.Random, n_kil
 
     undisturbed = run(work(folder / "first"), log)
     assert undisturbed.code == 0, undisturbed.output
-    again = run(work(folder / "second"), log)  # the first pays for what the file system caches
-    seconds, like = min(undisturbed.seconds, again.seconds), folder / "first"
+    like = folder / "first"
     n_done = n_rounds = 0
     while n_done < n_kills:
         n_rounds += 1
         place, in_round = folder / f"{n_rounds}", 0
         for _ in range(min(KILLS_EACH, n_kills - n_done)):
-            in_round += killed(work(place), log, seconds, chance)
+            in_round += killed(work(place), log, undisturbed.seconds, chance)
         n_done += in_round
         ended = run(work(place), log)
         faults = _faults(name, row, ended, place, like, log)
