@@ -50,7 +50,7 @@ def config_groups(loader: ConfigLoader, config_name: str, overrides: list[str]) 
     """Whether a key is a config group, for composing with these overrides of ``hydra.searchpath`` and the like."""
     assert isinstance(loader, ConfigLoaderImpl)
     _, repository = loader._parse_overrides_and_create_caching_repo(config_name, overrides)
-    return repository.group_exists  # type: ignore[no-any-return]
+    return repository.group_exists
 
 
 def set_values(cfg: DictConfig, values: list[Override], arguments: list[Override]) -> None:
