@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,7 @@ def _kill_all(name: str, folder: Path, sweep: Path, chance: random.Random, n_kil
         faults = _faults(name, row, ended, place, like, log)
         for _ in range(in_round):  # a fault counts against every kill of the round
             row.add(f"round {n_rounds}", *faults)
+        print(f"{row.name}: {n_done} of {n_kills}", *faults, file=sys.stderr, flush=True)
         if not faults:
             shutil.rmtree(place)
     return row

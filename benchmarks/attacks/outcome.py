@@ -53,6 +53,8 @@ def numbers(sweep: Path) -> dict[str, dict[str, Any]]:
     """Folder of a run -> what equal runs have equal, bit for bit."""
     found = {}
     for path in sorted(sweep.glob("*/result.json")):
+        if ".old-" in path.parent.name:  # a failed run that was moved aside
+            continue
         result = json.loads(path.read_text(encoding="utf-8"))
         metrics = {key: value for key, value in result.items() if key.startswith(("val/", "test/")) or key in _EQUAL}
         digests = {name: result.get("files", {}).get(name, {}).get("sha256") for name in _TABLES}
