@@ -92,7 +92,7 @@ def newest_whole(path_of: Callable[[str], Path]) -> tuple[Path | None, list[str]
     Args:
         path_of: name of a checkpoint -> its path.
     """
-    damages = []
+    damages: list[str] = []
     for path in map(path_of, _FROM_NEWEST):
         if not path.exists():  # killed between two renames
             continue

@@ -28,6 +28,7 @@ __all__ = ["FORMAT_VERSION", "Record", "open_record", "read_result"]
 log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
+_TABLES = ("ranks.parquet", "topk.parquet", "per_user.parquet")
 
 
 class Record:
@@ -152,7 +153,11 @@ class Record:
             "error": {"type": type(error).__name__, "message": str(error)},
         }
         with contextlib.suppress(OSError, RunError):
-            self.checkpoint("fresh").unlink(missing_ok=True)  # on a full disk this may be the room that is needed
+            self.checkpoint("fresh").unlink(missing_ok=True)
+            if isinstance(error.__cause__, OSError):  # room for the reason: a run that goes on makes its tables again
+                for name in _TABLES:
+                    (self.folder / name).unlink(missing_ok=True)
+                    self._written.discard(name)
             self.close()
 
 

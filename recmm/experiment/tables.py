@@ -1,5 +1,6 @@
 """The ranked lists of a run as tables: ranks of all held-out pairs, top-50 lists, metrics per user."""
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import polars as pl
 import torch
 from torch import distributed
 
-from recmm.data.files.atomic import atomic_file
+from recmm.data.files.atomic import replace_atomically
 from recmm.evaluation.metrics import per_user_metrics
 from recmm.experiment.records import Record
 from recmm.models.base import RankedBatch
@@ -73,8 +74,10 @@ class RankingTables:
             "per_user": self.per_user(),
         }
         for name, table in tables.items():
-            with record.writing(f"{name}.parquet") as path, atomic_file(path) as spare:
-                table.write_parquet(spare)
+            content = io.BytesIO()
+            table.write_parquet(content)  # not to the file: Polars reports a full disk as any error
+            with record.writing(f"{name}.parquet") as path:
+                replace_atomically(path, content.getvalue())
 
     def _concatenate(self, of_chunk) -> pl.DataFrame:  # type: ignore[no-untyped-def]
         return pl.concat([of_chunk(split, chunk) for split, chunks in self._chunks.items() for chunk in chunks])

@@ -46,9 +46,8 @@ def publishable_text(text: str) -> str:
     places = {str(Path(recmm.__file__).resolve().parents[1]): "", str(Path.cwd()): ".", str(Path.home()): "~"}
     for place in sorted(places, key=len, reverse=True):
         if len(place) > 1:
-            short = places[place]
-            text = text.replace(f"{place}/", f"{short}/" if short else "")
-            text = re.sub(rf"{re.escape(place)}(?![\w.-])", lambda _, short=short: short or ".", text)
+            text = text.replace(f"{place}/", f"{places[place]}/" if places[place] else "")
+            text = re.sub(rf"{re.escape(place)}(?![\w.-])", places[place] or ".", text)
     return _WINDOWS_FOLDERS.sub(r"...\\", _FOLDERS.sub(".../", text))
 
 
