@@ -123,7 +123,7 @@ def damages(folder: Path, sweep: Path, chance: random.Random, *, short: bool) ->
         rows = [judge.files(short=short), judge.entries(short=short)]
         place.write_text(json.dumps([row.__dict__ for row in rows]), encoding="utf-8")
 
-    ended = run(work, folder / "log")
+    ended = run(work, folder / "log", limit=3600)
     assert ended.code == 0, ended.output[-2000:]
     return [Row(**row) for row in json.loads(place.read_text(encoding="utf-8"))]
 

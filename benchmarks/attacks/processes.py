@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LIMIT = 400.0  # seconds after which a child hangs
+LIMIT = 300.0  # seconds after which a command hangs
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ def wait(pid: int, log: Path, limit: float = LIMIT) -> Ended:
     return Ended(code, log.read_text(encoding="utf-8", errors="replace"), time.monotonic() - began)
 
 
-def run(work: Callable[[], object], log: Path) -> Ended:
+def run(work: Callable[[], object], log: Path, limit: float = LIMIT) -> Ended:
     """Do ``work`` in a child and wait for it."""
-    return wait(start(work, log), log)
+    return wait(start(work, log), log, limit)
 
 
 def killed(work: Callable[[], object], log: Path, seconds: float, chance: random.Random) -> bool:
