@@ -130,6 +130,7 @@ class WandbRun(Logger):
         stay_offline()  # a run of the Python API has no entry point that has done so
         import wandb  # slow to import, so only where it is used
 
+        logging.raiseExceptions = False  # on a full disk W&B's own log would print a traceback for each of its lines
         mode: Any = wandb_mode()
         about = _about(self.record.result)
         method: Any = locate(params["model"]["_target_"], "model")

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero
 
-from recmm.data.files.atomic import replace_atomically
+from recmm.data.files.atomic import remove_partial, replace_atomically
 from recmm.errors import BusyFolderError, RunError
 from recmm.experiment.claims import Decision, decide, keep_copy, move_aside
 from recmm.experiment.config.publishable import PublishableFormatter, publishable, publishable_values
@@ -222,6 +222,8 @@ def open_record(
     handler = _RunLog(folder / "train.log", delay=True)  # opened after an older record was moved aside
     handler.setFormatter(PublishableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     try:
+        for place in (folder, folder / "checkpoints"):  # a kill may have left them, and the lock is ours
+            remove_partial(place)
         decision = decide(folder, signature=signature, **wanted)
         if decision.what != "finished":
             logging.getLogger().addHandler(handler)

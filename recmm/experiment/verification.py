@@ -7,7 +7,9 @@ also computes the metrics again.
 import hashlib
 import json
 import math
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -72,8 +74,11 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / "result.json"
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"{path.stat().st_size:,} bytes are too many for a record")
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe or a device may never end
+            raise OSError("it is no regular file")
+        if about.st_size > _LARGEST:
+            raise ValueError(f"{about.st_size:,} bytes are too many for a record")
         result = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         json.dumps(result, ensure_ascii=False).encode()  # halves of characters can be read, but never written
     except FileNotFoundError:  # or another process is moving it aside
@@ -90,6 +95,8 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     for key, kind in (("status", str), ("signature", str), ("attempt", int), ("identity", dict)):
         if not isinstance(result.get(key, kind()), kind):
             raise RunError(f"{path} is no record of a run ({key} is {shown_value(result[key])}): move it away.")
+    if result.get("status") != "done" and _is_changed(result):  # of a finished run ``verify`` tells more
+        raise RunError(f"{path} was changed after the run wrote it (its content has another SHA-256): move it away.")
     return result
 
 
@@ -124,7 +131,7 @@ def verify(folder: Path, *, deep: bool = False) -> list[str]:
     except (ValidationError, TypeError) as error:
         return [f"result.json: {_sentence(error)}"]
     damages = []
-    if "sha256" in result and result["sha256"] != result_digest(result):
+    if _is_changed(result):
         damages.append("result.json was changed after the run wrote it (its content has another SHA-256)")
     damages += [f"result.json: {told}" for told in _wrong_metrics(result)]
     for name, entry in files.items():
@@ -142,9 +149,10 @@ def check_records(folders: Sequence[Path]) -> bool:
     n_damaged = 0
     for folder in (run for given in folders for run in _runs(given)):
         try:
-            status = (read_result(folder) or {}).get("status", "without a status")
+            result = read_result(folder)
+            status = "done" if result is None else result.get("status", "without a status")
         except RunError:
-            status = "done"  # ``verify`` says why it is unreadable
+            status = "done"  # ``verify`` says why it is unreadable, or that it is gone
         damages = verify(folder, deep=True) if status == "done" else []
         n_damaged += bool(damages)
         told = "ok" if status == "done" else f"not finished ({status})"
@@ -153,19 +161,21 @@ def check_records(folders: Sequence[Path]) -> bool:
     return n_damaged == 0
 
 
+def holds_record(folder: Path) -> bool:
+    """Whether a run has written to ``folder``, even if its `result.json` is gone or a link that leads nowhere."""
+    return any(os.path.lexists(folder / name) for name in ("result.json", *SEALED))
+
+
+def _is_changed(result: dict[str, Any]) -> bool:
+    """Whether a record has another content than its digest says; records from before digests were kept have none."""
+    return ("sha256" in result or "files" in result) and result.get("sha256") != result_digest(result)
+
+
 def _runs(folder: Path) -> list[Path]:
-    found = [path.parent for path in (folder / "result.json", *sorted(folder.glob("*/result.json"))) if _is_there(path)]
+    found = [place for place in (folder, *sorted(folder.glob("*/"))) if holds_record(place)]
     if not found:
         raise RunError(f"There is no record in {folder}: name the folder of a run, or of a sweep.")
     return found
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.lstat()  # a link that leads nowhere is a damage to be told
-    except OSError:
-        return False
-    return True
 
 
 def _refuse_constant(name: str) -> None:

@@ -51,6 +51,15 @@ def test_an_error_becomes_a_status_and_goes_on(tmp_path: Path, error: BaseExcept
         assert "bad" in (tmp_path / "train.log").read_text()
 
 
+def test_what_a_kill_was_writing_is_removed_by_the_next_start(tmp_path: Path) -> None:
+    stray = [tmp_path / ".masks.0123abcd.partial.npz", tmp_path / "checkpoints" / ".fresh.0123abcd.partial.ckpt"]
+    for path in stray:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    with opened(tmp_path):
+        assert not any(path.exists() for path in stray)
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
     finish(tmp_path)
     before = (tmp_path / "result.json").read_bytes()

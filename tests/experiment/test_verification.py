@@ -1,6 +1,7 @@
 """A finished record is a claim: whatever was changed in it is found, named, and never counted as done."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import polars as pl
 import pytest
 
 from recmm.cli import main
-from recmm.experiment.verification import SEALED, check_records, result_digest, verify
+from recmm.errors import RunError
+from recmm.experiment.verification import SEALED, check_records, read_result, result_digest, verify
 from tests.experiment.runs import result_of, run
 
 
@@ -100,6 +102,36 @@ def test_an_unreadable_result_is_a_sentence(record: Path, text: str) -> None:
     assert "result.json" in told and len(told) < 600
     assert run(record) == 1
     assert (record / "result.json").read_text() == text
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["a pipe", "a device"])
+def test_a_result_that_never_ends_is_not_read(record: Path, make: Any) -> None:
+    (record / "result.json").unlink()
+    make(record / "result.json")
+    (told,) = verify(record)
+    assert "result.json cannot be read (it is no regular file)" in told
+
+
+def test_a_lost_result_is_missed(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (record / "result.json").unlink()
+    assert not check_records([record])
+    assert capsys.readouterr().out == "record: damaged: result.json is not there\n"
+
+
+@pytest.mark.parametrize("key", ["sha256", "files", "status"])
+def test_an_entry_that_is_gone_is_missed(record: Path, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    result = result_of(record)
+    del result[key]
+    (record / "result.json").write_text(json.dumps(result))
+    assert not check_records([record])
+    assert "was changed after the run wrote it" in capsys.readouterr().out
+
+
+def test_an_unfinished_record_that_was_changed_is_not_continued(record: Path) -> None:
+    (record / "result.json").write_text(json.dumps(result_of(record) | {"status": "dona"}))
+    with pytest.raises(RunError, match="was changed after the run wrote it"):
+        read_result(record)
+    assert run(record) == 1
 
 
 def test_a_table_of_other_numbers_does_not_agree(record: Path) -> None:

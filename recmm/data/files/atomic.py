@@ -2,7 +2,7 @@
 
 What is being written lives beside its target under a hidden name that ends in ``.partial`` (and the target's own
 suffix) and takes the target's name in one step. An exception, Ctrl-C included, removes it; after a kill -9 the hidden
-name may stay, but the target's never shows half a file.
+name stays until ``remove_partial``, but the target's never shows half a file.
 """
 
 import os
@@ -74,6 +74,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes were writing directly in ``folder``; only where no other process writes to it."""
+    for path in folder.glob(".*.partial*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from recmm.data.files.atomic import remove_partial
 from recmm.errors import ConfigError, NonFiniteLossError, RunError
 from recmm.experiment.config.build import build
 from recmm.experiment.config.constructors import check_node
@@ -56,6 +57,7 @@ def run_search(overrides: Sequence[Override], loader: ConfigLoader, master: Dict
     except Timeout:
         raise RunError(f"Another process is searching in {folder}. Wait for it, or give another sweep.name.") from None
     with lock:
+        remove_partial(folder)
         study = open_study(folder, settings)
         _refuse_another(study, first, space, folder)
         open_folder(folder, master)

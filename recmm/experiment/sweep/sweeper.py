@@ -3,6 +3,7 @@
 The records of its runs are the only state of a sweep, so it can be started again after any crash.
 """
 
+import contextlib
 import math
 import os
 import sys
@@ -81,7 +82,8 @@ def guarded(train: Callable[[DictConfig], float], cfg: DictConfig, folder: Path)
     except BusyFolderError:
         return ELSEWHERE_VALUE
     except Exception as error:
-        replace_atomically(folder / ERROR_FILE, traceback.format_exc())
+        with contextlib.suppress(OSError):  # on a full disk the sentence is what counts
+            replace_atomically(folder / ERROR_FILE, traceback.format_exc())
         if cfg.sweep.on_error == "stop":
             called_off.touch()
         raise CompactHydraException(_sentence(error)) from error

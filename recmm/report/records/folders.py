@@ -1,6 +1,5 @@
 """The files that finished runs left in their folders: records, metrics per user and metrics by epoch."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import polars as pl
 
 from recmm.errors import DamagedRecordError, RunError
 from recmm.experiment.records import FORMAT_VERSION
-from recmm.experiment.verification import read_result, verify
+from recmm.experiment.verification import holds_record, read_result, verify
 from recmm.report.records.variants import Record
 
 _NEEDED = ("status", "signature", "identity", "model", "dataset", "missing", "imputer", "seed", "data", "masks")
@@ -26,7 +25,7 @@ def run_folders(folders: Sequence[Path]) -> list[Path]:
     """
     found = []
     for folder in map(Path, folders):
-        runs = [folder] if _holds_record(folder) else sorted(filter(_holds_record, _folders_in(folder)))
+        runs = [folder] if holds_record(folder) else sorted(filter(holds_record, _folders_in(folder)))
         runs = [run for run in runs if run == folder or not _is_aside(run)]
         if not runs:
             raise RunError(
@@ -43,11 +42,6 @@ def _folders_in(folder: Path) -> list[Path]:
         return []
 
 
-def _holds_record(folder: Path) -> bool:
-    """Whether there is a `result.json`, be it a link that leads nowhere: `read_record` says what is wrong with it."""
-    return os.path.lexists(folder / "result.json")
-
-
 def _is_aside(folder: Path) -> bool:
     _, old, number = folder.name.rpartition(".old-")
     return bool(old) and number.isdigit()
@@ -62,7 +56,9 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / "result.json"
     result = read_result(folder)
-    if not isinstance(result, dict) or "format_version" not in result:
+    if result is None:
+        raise RunError(f"{path} is not there, but other files of a run are: move the folder away.")
+    if "format_version" not in result:
         raise RunError(f"{path} is no record of a run (it has no format_version): move it away.")
     if result["format_version"] != FORMAT_VERSION:
         raise RunError(

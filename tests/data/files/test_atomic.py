@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recmm.data.files.atomic import atomic_file, atomic_folder, replace_atomically
+from recmm.data.files.atomic import atomic_file, atomic_folder, remove_partial, replace_atomically
 from recmm.errors import DataError
 
 
@@ -81,3 +81,15 @@ def test_what_the_system_refuses_is_a_sentence_and_leaves_nothing(tmp_path: Path
         (temporary / "half").write_bytes(b"x")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / ".note.1234abcd.partial.txt").write_text("half")
+    (tmp_path / ".data.1234abcd.partial").mkdir()
+    (tmp_path / ".data.1234abcd.partial" / "x").write_text("half")
+    kept = [".lock", "a.partial", "note.txt"]
+    for name in kept:
+        (tmp_path / name).write_text("whole")
+    remove_partial(tmp_path)
+    remove_partial(tmp_path / "absent")
+    assert sorted(os.listdir(tmp_path)) == kept

@@ -1,5 +1,6 @@
 """Sweeps that are started again, fail, are killed: what runs, what is left alone, what the person is told."""
 
+import errno
 import json
 import os
 import signal
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
-from recmm.errors import DataError
+from recmm.errors import DataError, RunError
 from recmm.experiment.config.identity import identity, signature, uses_modalities
 from recmm.experiment.records import open_record, read_result
-from recmm.experiment.sweep.sweeper import threads_each
+from recmm.experiment.sweep.sweeper import guarded, threads_each
 
 SMALL = ("dataset.n_users=60", "dataset.n_items=40", "logger=csv")
 SEEDS = ("-m", *SMALL, "model=i3mrec", "missing=full", "sweep.name=mine", "seed=0,1,2")
@@ -295,3 +297,15 @@ def test_a_sweep_killed_in_mid_job_ends_like_an_uninterrupted_one(
     assert numbers("killed") == numbers("whole")
     assert len(numbers("whole")) == 3
     assert not list((tmp_path / "killed" / "mine").glob("*.old-*"))
+
+
+def test_a_full_disk_does_not_hide_why_a_job_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Any) -> float:
+        raise RunError("masks.npz cannot be written (No space left on device).")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("recmm.experiment.sweep.sweeper.replace_atomically", full)
+    with pytest.raises(CompactHydraException, match=r"masks\.npz cannot be written"):
+        guarded(fails, OmegaConf.create({"sweep": {"on_error": "continue"}}), tmp_path)

@@ -31,6 +31,13 @@ def test_what_comes_from_files_is_escaped(write_run, tmp_path: Path) -> None:  #
     assert "&lt;script&gt;document.title=" in page
 
 
+def test_a_terminal_that_shows_the_page_is_given_no_orders(write_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_run("sweep/a", model="a\x1b[2Jb", dataset="c\u202ed")
+    page = write_report([tmp_path / "sweep"], tmp_path / "out", ["recall@20"]).read_text(encoding="utf-8")
+    assert "\x1b" not in page and "\u202e" not in page
+    assert "a\N{REPLACEMENT CHARACTER}[2Jb" in page and "c\N{REPLACEMENT CHARACTER}d" in page
+
+
 def evil_report(write_run, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
     for number, rate in enumerate((0.1, 0.9)):
         missing = {"setting": f"rate{EVIL}", "rate": rate}
