@@ -62,9 +62,10 @@ class GRCN(Recommender):
         n_nodes = catalog.n_users + catalog.n_items
         self.histories = Graph(catalog.train_users, catalog.train_items, (catalog.n_users, catalog.n_items))
         self.ego = id_table(n_nodes, s.dim)
-        self.projectors = nn.ModuleList(nn.Linear(width, s.dim) for width in widths)  # W_m, b_m
-        for project in self.projectors:
+        projectors = [nn.Linear(width, s.dim) for width in widths]  # W_m, b_m
+        for project in projectors:
             nn.init.xavier_normal_(project.weight)
+        self.projectors = nn.ModuleList(projectors)
         self.prototypes = nn.ParameterList(id_table(catalog.n_users, s.dim) for _ in widths)  # P^m
         self.confidence = nn.Parameter(nn.init.xavier_normal_(torch.empty(n_nodes, len(widths))))  # c
 

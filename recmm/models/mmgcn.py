@@ -113,5 +113,5 @@ class MMGCN(Recommender):
         n_users = self.catalog.n_users
         u, i, j = batch.gather(self.encode(view), n_users).chunk(3)
         ids = batch.gather(self.ego, n_users).split([len(u), 2 * len(u)])
-        preferences = [convolve.preferences for convolve in self.convolutions]
+        preferences: list[Any] = [convolve.preferences for convolve in self.convolutions]
         return {"bpr": bpr_of(u, i, j), "l2": self.settings.l2 * mean_square(*ids, *preferences)}
