@@ -156,7 +156,10 @@ def test_only_more_epochs_are_continued(tmp_path: Path, capsys: pytest.CaptureFi
     assert (folder / "result.json").read_bytes() == before
 
 
-def test_a_stage_that_was_cut_cannot_be_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_that_was_cut_cannot_be_continued(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECMM_TRUST", "tests")
     staged = ("model._target_=tests.models.staged.Staged", "+model.pretrain=2")
     assert run(tmp_path / "run", *staged, epochs=1) == 0
     assert run(tmp_path / "run", *staged, "ckpt=last", epochs=2) == 1

@@ -26,6 +26,7 @@ from recmm.datamodules.base import InMemory
 from recmm.errors import ConfigError
 from recmm.experiment import run
 from recmm.experiment.callbacks import KeepRankings
+from recmm.experiment.records import Record
 from recmm.experiment.tables import RankingTables
 from recmm.models import BM3, CI2MG, LATTICE, VBPR, I3MRec, InvPref, LightGCN
 from recmm.models.base import Recommender
@@ -116,7 +117,7 @@ def outcome(n_processes: int, folder: Path) -> dict[str, Any]:
         seen["metrics"][name] = model.results
         if trainer.is_global_zero:
             (folder / name).mkdir()
-            tables.write(folder / name)
+            tables.write(Record(folder / name, {}))
     return seen
 
 

@@ -10,6 +10,7 @@ from recmm.data.files.fetch import RemoteFile, difference
 from recmm.data.sources import ORIGINS, Origin
 from recmm.errors import ConfigError, DataError
 from recmm.experiment.config.folder import config_folder
+from recmm.experiment.config.identity import register_resolvers
 
 VERIFIED, PRESENT, ABSENT, WRONG = "verified", "present, no digest to compare", "absent", "not the pinned file"
 
@@ -77,6 +78,7 @@ def dataset_files(dataset: str, *, split: str | None = None, data: Path | None =
 
 def _choice(name: str, origin: Origin, data: Path | None) -> DatasetFiles:
     conf = config_folder()
+    register_resolvers()
     paths = OmegaConf.load(conf / "paths" / "default.yaml") if data is None else {"data": str(data)}
     dataset = OmegaConf.load(conf / "dataset" / f"{name}.yaml")
     content: Any = OmegaConf.to_container(OmegaConf.create({"paths": paths, "dataset": dataset}), resolve=True)

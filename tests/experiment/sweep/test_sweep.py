@@ -19,6 +19,7 @@ from recmm.errors import DataError, RunError
 from recmm.experiment.config.identity import identity, signature, uses_modalities
 from recmm.experiment.records import open_record, read_result
 from recmm.experiment.sweep.sweeper import guarded, threads_each
+from recmm.experiment.verification import result_digest
 
 SMALL = ("dataset.n_users=60", "dataset.n_items=40", "logger=csv")
 SEEDS = ("-m", *SMALL, "model=i3mrec", "missing=full", "sweep.name=mine", "seed=0,1,2")
@@ -131,7 +132,8 @@ def test_what_was_killed_goes_on_from_its_last_checkpoint(
     assert start(*SEEDS) == 0
     for seed, status in ((1, "running"), (2, "interrupted")):
         file = folder_of(seed, sweep) / "result.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"status": status}))
+        result = json.loads(file.read_text()) | {"status": status}
+        file.write_text(json.dumps(result | {"sha256": result_digest(result)}))
     assert start(*SEEDS) == 0
     assert train.seen[3:] == [(1, "auto"), (2, "auto")]
     assert (read_result(folder_of(1, sweep)) or {})["attempt"] == 2
