@@ -7,9 +7,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from recmm.errors import ConfigError
-from recmm.experiment.config.check import check_arguments
 from recmm.experiment.config.folder import config_folder
 from recmm.experiment.config.home import expand_in_override
+from recmm.experiment.config.jobs import check_arguments
 
 
 @pytest.fixture(params=["plain", "with a blank, (and a comma)"])
