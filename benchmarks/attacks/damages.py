@@ -176,9 +176,10 @@ class Judge:
         return row
 
     def _others(self, path: Path) -> Path:
-        """The same file of the other run; where it has none, another file."""
+        """The same file of the other run; where it has none, or an equal one (masks), another file."""
         there = self.copy / self.other / path.relative_to(self.copy / self.name)
-        return there if there.is_file() else self.copy / self.other / "config.yaml"
+        other = there.is_file() and there.read_bytes() != path.read_bytes()
+        return there if other else self.copy / self.other / "config.yaml"
 
     def _try(self, row: Row, told: str, file: str, damage: Callable[[Path], object], *, plans: bool) -> None:
         shutil.rmtree(self.copy, ignore_errors=True)

@@ -92,7 +92,8 @@ def page_faults(page: Path, like: Path) -> list[str]:
     faults = [f"{name} is missing" for name in sorted(there - here)] + [
         f"{name} is left" for name in sorted(here - there)
     ]
-    for link in re.findall(r'(?:href|src)="([^"#][^"]*)"', page.read_text(encoding="utf-8")):
-        if not link.startswith("data:") and not os.path.exists(page.parent / unquote(link)):
+    text = re.sub(r"<script\b.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r'(?:href|src)="([^"#][^"]*)"', text):
+        if not link.startswith(("data:", "http")) and not os.path.exists(page.parent / unquote(link)):
             faults.append(f"the link {link} leads nowhere")
     return faults

@@ -6,7 +6,6 @@ also computes the metrics again.
 
 import hashlib
 import json
-import math
 import os
 import re
 import stat
@@ -30,6 +29,7 @@ SEALED = (
 
 _LARGEST = 1 << 26  # bytes of a result.json that is still read; usual ones have some ten thousand
 _TOLERANCE = 1e-9
+_INFINITE = 10**300  # a whole number beyond this cannot be written as a float
 _RANKED = ("recall", "precision", "ndcg", "hit", "map", "mrr", "ndcg_mmssl")
 _SHARES = (*_RANKED, "coverage", "gini")  # in [0, 1]; novelty and popularity have no upper end
 _METRIC = re.compile(r"(?P<split>val|test)/(?P<part>warm/|cold/|)(?P<name>\w+)@(?P<k>\d+)")
@@ -199,7 +199,7 @@ def _wrong_metrics(result: dict[str, Any]) -> Iterator[str]:
         found = _METRIC.fullmatch(key)
         if found is None or (value is None and (found["part"] or found["name"] not in _RANKED)):
             continue  # of an empty set of candidates there is no mean
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _INFINITE:
             yield f"{key} is {shown(value)}, not a finite number"
         elif value < 0 or (found["name"] in _SHARES and value > 1 + _TOLERANCE):
             yield f"{key} is {value:g}, outside its range"

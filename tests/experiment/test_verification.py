@@ -69,7 +69,9 @@ def test_a_damaged_file_is_named(record: Path, damage: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"test/recall@20": 1e308}, "outside its range"),
+        ({"test/recall@20": 1e299}, "outside its range"),
+        ({"test/recall@20": 1e308}, "not a finite number"),
+        ({"test/recall@20": 10**400}, "not a finite number"),
         ({"test/recall@20": -0.1}, "outside its range"),
         ({"test/recall@20": "0.5"}, "not a finite number"),
         ({"val/ndcg@10": None}, "not a finite number"),
