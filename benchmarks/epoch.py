@@ -68,7 +68,7 @@ class Timed:
         self.datamodule = configure(build(cfg.dataset), cfg)
         self.model: Recommender = build(cfg.model, catalog=self.datamodule.catalog)
 
-    def round(self) -> dict[str, list[float]]:
+    def round(self, *callbacks: Callback) -> dict[str, list[float]]:
         """Seconds of training, of validation and of both with all else, for the round's epochs but the first."""
         with tempfile.TemporaryDirectory() as folder:
             record = Record(Path(folder), {})
@@ -78,7 +78,7 @@ class Timed:
                 self.cfg.trainer.max_epochs = EPOCHS
                 self.cfg.trainer.progress = False
             whole = WholeEpochs()
-            make_trainer(self.cfg.trainer, [], [whole, checkpoints]).fit(self.model, self.datamodule)
+            make_trainer(self.cfg.trainer, [], [whole, checkpoints, *callbacks]).fit(self.model, self.datamodule)
             rows: list[dict[str, Any]] = checkpoints.history[1:]
         return {
             "train": [row["seconds/train"] for row in rows],

@@ -31,7 +31,7 @@ def contrast(
         unique: every node of the batch counts once. Otherwise a node that the batch holds several times is as many
             anchors and, with ``among="batch"``, a negative of itself.
         merged: with ``among="all"``, the equal rows of a node are computed once and count as often as the batch holds
-            it. The result is the same up to rounding.
+            it. The result is the same up to rounding. A GPU computes them all, as counting them would make it wait.
         tiled: whether the logits are computed in tiles, in bounded memory and with no second derivative. By default so
             ``among="all"`` alone; the results of both ways agree up to rounding.
 
@@ -43,11 +43,11 @@ def contrast(
     """
     if merged and (unique or among == "batch"):
         raise ValueError("merged needs among='all' and unique=False.")
-    weights = None
+    weights, merged = None, merged and a.device.type == "cpu"
     if unique or merged:
         rows = first_occurrences(ids, int(ids.max()) + 1).nonzero()[:, 0]
         weights = torch.bincount(ids)[ids[rows]].to(a.dtype) / len(ids) if merged else None
-        a, b, ids = a[rows], b if among == "all" else b[rows], ids[rows]
+        a, b, ids = a.index_select(0, rows), b if among == "all" else b.index_select(0, rows), ids[rows]
     positives = ids if among == "all" else torch.arange(len(ids), device=ids.device)
     tiled = among == "all" if tiled is None else tiled
     return (chunked_info_nce if tiled else info_nce)(a, b, positives, temperature, weights=weights)

@@ -199,8 +199,8 @@ class CI2MG(Recommender):
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         s, parts = self.settings, self(view)
-        users, items = parts["users"][batch.users], parts["items"]
-        positives, negatives = items[batch.positives], items[batch.negatives]
+        users = parts["users"].index_select(0, batch.users)
+        positives, negatives = parts["items"].index_select(0, torch.cat([batch.positives, batch.negatives])).chunk(2)
         terms = {"bpr": bpr_of(users, positives, negatives)}  # Eq. 14
         if self.contrast:
             terms["contrast"] = s.lambda1 * self.contrasted(parts["q"], parts["q_hat"], batch)  # Eq. 10
@@ -224,8 +224,11 @@ class CI2MG(Recommender):
         for m in range(intra.shape[1]):
             q, q_hat, anchors = unit_rows(intra[:, m]), unit_rows(inter[:, m]), items
             if self.settings.negatives == "batch":
-                q, q_hat, anchors = q[items], q_hat[items], torch.arange(len(items), device=q.device)
-            total = total + contrast(q[anchors], q_hat, anchors, self.settings.temperature, among="all", tiled=False)
+                q, q_hat = q.index_select(0, items), q_hat.index_select(0, items)
+                anchors = torch.arange(len(items), device=q.device)
+            total = total + contrast(
+                q.index_select(0, anchors), q_hat, anchors, self.settings.temperature, among="all", tiled=False
+            )
         return total
 
     # ------------------------------------------------------------------ what happens between epochs

@@ -108,9 +108,9 @@ class InvPref(Recommender):
         items = torch.cat([batch.positives[:, None], batch.negatives.reshape(len(batch.users), -1)], 1)
         environments = self.environments[batch.rows].long()  # like the items [B, 1 + n_negatives]
         y = _targets(items)
-        u_inv, u_env = self.users_inv[batch.users][:, None], self.users_env[batch.users][:, None]
-        i_inv, i_env = self.items_inv[items], self.items_env[items]
-        e = self.environment_table[environments]
+        u_inv, u_env = (_gather(table, batch.users[:, None]) for table in (self.users_inv, self.users_env))
+        i_inv, i_env = (_gather(table, items) for table in (self.items_inv, self.items_env))
+        e = _gather(self.environment_table, environments)
         p = u_inv * i_inv
         inv, env = p.sum(2), (u_env * i_env * e).sum(2)
         guessed = self.classifier(reverse_gradient(p, self.reversal))  # [B, 1 + n_negatives, E]
@@ -166,6 +166,11 @@ class InvPref(Recommender):
 
 def _table(n_rows: int, dim: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(n_rows, dim) * 0.01)
+
+
+def _gather(table: Tensor, ids: Tensor) -> Tensor:
+    """Rows [*ids.shape, d]; the gradient is twice as fast as that of an index."""
+    return table.index_select(0, ids.flatten()).unflatten(0, ids.shape)
 
 
 def _targets(items: Tensor) -> Tensor:

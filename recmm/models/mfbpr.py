@@ -46,7 +46,8 @@ class MFBPR(Recommender):
         return Embeddings(self.users, self.items)
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        u, i, j = self.users[batch.users], self.items[batch.positives], self.items[batch.negatives]
+        u = self.users.index_select(0, batch.users)
+        i, j = self.items.index_select(0, torch.cat([batch.positives, batch.negatives])).chunk(2)
         return {
             "bpr": bpr_of(u, i, j),
             "frobenius": self.settings.frobenius * frobenius_norm(u, i, j),

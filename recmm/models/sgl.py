@@ -109,4 +109,5 @@ class SGL(Recommender):
 
     def contrast(self, first: Tensor, second: Tensor, anchors: Tensor) -> Tensor:
         """The mean over ``anchors`` int64 [B] of -log softmax over all n nodes of a kind, from both views [n, d]."""
-        return contrast(first.index_select(0, anchors), second, anchors, self.settings.temperature, among="all")
+        own, temperature = first.index_select(0, anchors), self.settings.temperature
+        return contrast(own, second, anchors, temperature, among="all", merged=True)

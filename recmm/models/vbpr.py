@@ -71,15 +71,15 @@ class VBPR(Recommender):
         weights = self.projection.weight.split(list(self.catalog.dims.values()), 1)
         total: Tensor = self.projection.bias
         for m, weight in zip(self.catalog.modalities, weights, strict=True):
-            total = total + F.linear(view.features[m][rows], weight)
+            total = total + F.linear(_rows(view.features[m], rows), weight)
         return total
 
     def factors(self, view: ModalityView, rows: Tensor | slice) -> tuple[Tensor, Tensor | None]:
         """[gamma_i ‖ E f_i + b] of some items, [n, dim + content_dim], and their biases [n], if there are any."""
-        both = torch.cat([self.items[rows], self.content(view, rows)], 1)
+        both = torch.cat([_rows(self.items, rows), self.content(view, rows)], 1)
         if self.item_bias is None:
             return both, None
-        return both[:, :-1], both[:, -1] + self.item_bias[rows]
+        return both[:, :-1], both[:, -1] + _rows(self.item_bias, rows)
 
     def represent(self, view: ModalityView) -> Embeddings:
         items, biases = self.factors(view, slice(None))
@@ -89,7 +89,7 @@ class VBPR(Recommender):
         return Embeddings(torch.cat([self.users, ones], 1), torch.cat([items, biases[:, None]], 1))
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
-        users = self.users[batch.users]
+        users = self.users.index_select(0, batch.users)
         items, biases = self.factors(view, torch.cat([batch.positives, batch.negatives]))
         i, j = items.chunk(2)
         positives, negatives = (users * i).sum(1), (users * j).sum(1)
@@ -97,3 +97,7 @@ class VBPR(Recommender):
             of_i, of_j = biases.chunk(2)
             positives, negatives = positives + of_i, negatives + of_j
         return {"bpr": bpr(positives, negatives), "frobenius": self.settings.frobenius * frobenius_norm(users, i, j)}
+
+
+def _rows(x: Tensor, rows: Tensor | slice) -> Tensor:
+    return x[rows] if isinstance(rows, slice) else x.index_select(0, rows)  # twice as fast as indexing, with gradient

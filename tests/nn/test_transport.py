@@ -343,7 +343,7 @@ def test_a_solve_that_is_cut_short_is_made_feasible_and_says_so(
     method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     x, y = plain()
-    monkeypatch.setattr(problem, "MOVED", 0.01)
+    monkeypatch.setattr(problem, "MOVED", 0.005)
     plan = solve(x, y, settings(method, epsilon=1e-4, max_iterations=1))
     assert "max_iterations" in caplog.text
     assert plan.marginal_error <= 1e-3 and plan.apply(y).isfinite().all()

@@ -16,8 +16,8 @@ ROUGH = 0.05
 """Tolerance of the marginals while an epsilon is searched for."""
 ACCURACY = 0.03
 """Relative, of the perplexity that is searched for."""
-STRIDE = math.log(8)
-"""Logarithm of the largest factor between the epsilons of successive solves."""
+STRIDE = math.log(3)
+"""Logarithm of the largest factor between the epsilons of successive solves; from further above some fail."""
 FARTHEST = 20.0
 """Largest change of a potential in a Newton step, in units of epsilon: almost separate blocks would make it huge."""
 PATIENCE = 300

@@ -128,11 +128,9 @@ class SparseCoupling(Coupling):
     def __init__(self, kernel: "SparseKernel", values: Tensor) -> None:
         n, m = len(kernel.row_mass), len(kernel.mass)
         self.kernel, self.values = kernel, values
-        mirrored = values[kernel.by_column]
-        self.matrix = torch.sparse_csr_tensor(kernel.row_starts, kernel.columns, values, (n, m), check_invariants=False)
-        self.mirrored = torch.sparse_csr_tensor(
-            kernel.column_starts, kernel.rows[kernel.by_column], mirrored, (m, n), check_invariants=False
-        )
+        mirrored = values.index_select(0, kernel.by_column)
+        self.matrix = torch.sparse_csr_tensor(*kernel.csr, values, (n, m), check_invariants=False)
+        self.mirrored = torch.sparse_csr_tensor(*kernel.mirrored_csr, mirrored, (m, n), check_invariants=False)
 
     def times(self, v: Tensor) -> Tensor:
         return self.matrix @ v
@@ -141,7 +139,7 @@ class SparseCoupling(Coupling):
         return self.mirrored @ u
 
     def column_squares(self, weights: Tensor) -> Tensor:
-        squares = weights[self.kernel.rows] * self.values.square()
+        squares = weights.index_select(0, self.kernel.rows) * self.values.square()
         return torch.zeros_like(self.kernel.mass).scatter_add(0, self.kernel.columns, squares)
 
 
@@ -160,22 +158,27 @@ class SparseKernel(Kernel):
         self.rows, self.columns, self.cost, self.row_mass, self.mass = rows, columns, cost, row_mass, mass
         self.by_column = torch.argsort(columns * len(row_mass) + rows)
         self.row_starts, self.column_starts = row_starts(rows, len(row_mass)), row_starts(columns, len(mass))
+        # 32 bits are what MKL wants: it would convert int64 at every product
+        kind = torch.int32 if len(rows) < 2**31 else torch.int64
+        self.csr = (self.row_starts.to(kind), columns.to(kind))
+        self.mirrored_csr = (self.column_starts.to(kind), rows.index_select(0, self.by_column).to(kind))
 
     def fit_rows(self, g: Tensor, epsilon: float) -> Tensor:
-        scaled = (g[self.columns] - self.cost) / epsilon
+        scaled = (g.index_select(0, self.columns) - self.cost).div_(epsilon)
         return epsilon * (self.row_mass.log() - self._logsumexp(scaled, self.rows, len(self.row_mass)))
 
     def fit_columns(self, f: Tensor, epsilon: float) -> Tensor:
-        scaled = (f[self.rows] - self.cost) / epsilon
+        scaled = (f.index_select(0, self.rows) - self.cost).div_(epsilon)
         return epsilon * (self.mass.log() - self._logsumexp(scaled, self.columns, len(self.mass)))
 
     def _logsumexp(self, x: Tensor, nodes: Tensor, n: int) -> Tensor:
         highest = x.new_full((n,), -torch.inf).scatter_reduce(0, nodes, x, "amax")
-        sums = torch.zeros_like(highest).scatter_add(0, nodes, (x - highest[nodes]).exp())
+        sums = torch.zeros_like(highest).scatter_add(0, nodes, (x - highest.index_select(0, nodes)).exp_())
         return highest + sums.log()
 
     def coupling(self, f: Tensor, g: Tensor, epsilon: float) -> SparseCoupling:
-        return SparseCoupling(self, ((f[self.rows] + g[self.columns] - self.cost) / epsilon).exp())
+        reduced = f.index_select(0, self.rows) + g.index_select(0, self.columns)
+        return SparseCoupling(self, reduced.sub_(self.cost).div_(epsilon).exp_())
 
     def sweep(self, f: Tensor, g: Tensor, epsilon: float, n: int) -> Pair:
         coupling, u = self.coupling(f, g, epsilon), torch.ones_like(f)

@@ -13,7 +13,7 @@ SAMPLE = (256, 1_024)
 """Least and most items of the dense problem from which potentials are extrapolated; between them a quarter of all."""
 COARSEST = 8.0
 """Perplexity below which the sample's plan would be a permutation, whose potentials say little of other items."""
-FROM_ABOVE = 64.0
+FROM_ABOVE = 8.0
 """From how many times an earlier plan's epsilon a solve comes down."""
 NEGLIGIBLE = 0.3
 """Entries below this share of what a uniform row and a uniform column would hold are dropped."""
