@@ -2,17 +2,28 @@
 
 What is being written lives beside its target under a hidden name that ends in ``.partial`` (and the target's own
 suffix) and takes the target's name in one step. An exception, Ctrl-C included, removes it; after a kill -9 the hidden
-name stays until ``remove_partial``, but the target's never shows half a file.
+name stays until ``remove_partial`` or a later write of the same target, but the target's never shows half a file.
 """
 
+import glob
+import hashlib
 import os
+import platform
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from recmm.errors import DataError
+
+ABANDONED = 3600
+"""Seconds without a write after which what a process of another machine has beside a target counts as left behind."""
+_STEM = 50
+"""Characters of a target's name in the hidden one: file systems allow 255 bytes in all."""
+_MACHINE = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 
 
 @contextmanager
@@ -22,7 +33,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     The block must create the file; if it raises, ``path`` stays as it was. Missing parent folders are made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path, path.suffix)
+    remove_abandoned(path, path.suffix)
+    temporary = beside(path, path.suffix)
     try:
         yield temporary
         _flush(temporary)
@@ -61,7 +73,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             the folder cannot be written.
     """
     _refuse_occupied(path)
-    temporary = _beside(path, "")
+    temporary = beside(path, "")
     try:
         with writing(path):
             temporary.mkdir(parents=True)
@@ -79,14 +91,52 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def remove_partial(folder: Path) -> None:
     """Remove what killed processes were writing directly in ``folder``; only where no other process writes to it."""
     for path in folder.glob(".*.partial*"):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(path)
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(f".{path.name.removesuffix(suffix)}.{secrets.token_hex(4)}.partial{suffix}")
+def remove_abandoned(path: Path, suffix: str = "") -> None:
+    """Remove what killed processes were writing beside ``path``.
+
+    Those of this machine are gone; what another machine's process writes has not changed for ``ABANDONED`` seconds.
+    """
+    stem = glob.escape(path.name.removesuffix(suffix)[:_STEM])
+    for left in path.parent.glob(f".{stem}.*.partial{glob.escape(suffix)}"):
+        with suppress(OSError):  # another process may remove it, too
+            if _is_abandoned(left):
+                _remove(left)
+
+
+def _is_abandoned(left: Path) -> bool:
+    process = re.search(rf"-{_MACHINE}-(\d+)\.partial", left.name)
+    if process and not _runs(int(process[1])):
+        return True
+    newest = max(part.lstat().st_mtime for part in (left, *left.rglob("*")))
+    return time.time() - newest > ABANDONED
+
+
+def _runs(process: int) -> bool:
+    if os.name != "posix":  # elsewhere, signal 0 is a real one
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def beside(path: Path, suffix: str = "") -> Path:
+    """A new hidden name beside ``path``, which says whose it is, for what will take the place of ``path``."""
+    stem = path.name.removesuffix(suffix)[:_STEM]
+    return path.with_name(f".{stem}.{secrets.token_hex(4)}-{_MACHINE}-{os.getpid()}.partial{suffix}")
 
 
 def _refuse_occupied(path: Path) -> None:

@@ -1,13 +1,12 @@
 """A report takes its place as a whole: no page of one start stands beside tables and figures of another."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from recmm.data.files.atomic import writing
+from recmm.data.files.atomic import beside, remove_abandoned, writing
 
 OWN = ("index.html", "tables", "figures")
 _TRIES = 20  # other reports may take the place between two steps
@@ -22,9 +21,10 @@ def replaced_as_one(out: Path) -> Iterator[Path]:
     Raises:
         DataError: the folder cannot be written.
     """
-    mark = secrets.token_hex(4)
     out = out.absolute()
-    new, old = (out.with_name(f".{out.name[:200]}.{mark}.{kind}") for kind in ("partial", "old"))
+    remove_abandoned(out)
+    new = beside(out)
+    old = new.with_suffix(".old")
     with writing(out):
         try:
             new.mkdir(parents=True)

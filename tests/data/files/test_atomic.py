@@ -2,11 +2,14 @@
 
 import errno
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from recmm.data.files.atomic import atomic_file, atomic_folder, remove_partial, replace_atomically
+from recmm.data.files.atomic import ABANDONED, atomic_file, atomic_folder, beside, remove_partial, replace_atomically
 from recmm.errors import DataError
 
 
@@ -93,3 +96,26 @@ def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     remove_partial(tmp_path)
     remove_partial(tmp_path / "absent")
     assert sorted(os.listdir(tmp_path)) == kept
+
+
+def test_a_write_removes_what_a_kill_left_of_the_same_target_long_ago(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / f".{name}.partial.yaml" for name in ("sweep.1a", "sweep.2b", "else.3c"))
+    long_ago = time.time() - ABANDONED - 1
+    for left in (old, young, other):
+        left.write_text("half")
+    for left in (old, other):
+        os.utime(left, (long_ago, long_ago))
+    replace_atomically(tmp_path / "sweep.yaml", "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([young, other, tmp_path / "sweep.yaml"])
+
+
+def test_a_write_removes_at_once_what_a_killed_process_of_this_machine_left(tmp_path: Path) -> None:
+    target = tmp_path / f"{'very long ' * 20}.yaml"
+    ours = beside(target, ".yaml")
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    theirs = ours.with_name(ours.name.replace(f"-{os.getpid()}.", f"-{process.pid}."))
+    for left in (ours, theirs):
+        left.write_text("half")
+    replace_atomically(target, "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([ours, target])

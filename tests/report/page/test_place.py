@@ -1,9 +1,12 @@
 """A report takes its place as a whole, also beside another one and after a kill."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from recmm.data.files.atomic import ABANDONED
 from recmm.errors import DataError
 from recmm.report.page.place import replaced_as_one
 
@@ -52,3 +55,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="report cannot be written"), replaced_as_one(tmp_path / "file" / "report"):
         pass
+
+
+def test_a_new_report_removes_what_killed_ones_left_long_ago(tmp_path: Path) -> None:
+    old, young = tmp_path / ".report.1a.partial", tmp_path / ".report.2b.partial"
+    for left in (old, young):
+        (left / "tables").mkdir(parents=True)
+    long_ago = time.time() - ABANDONED - 1
+    for path in (old / "tables", old):
+        os.utime(path, (long_ago, long_ago))
+    with replaced_as_one(tmp_path / "report") as new:
+        write(new, "first")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "report"]
