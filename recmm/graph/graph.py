@@ -163,14 +163,16 @@ class Graph(nn.Module):
         kept = self._kept(n_edges, rate)[of_edge]
         return self.with_values(self.values * (kept / (1 - rate) if rescale else kept))
 
-    def drop_nodes(self, rate: float, groups: Sequence[int]) -> "Graph":
+    def drop_nodes(self, rate: float | Sequence[float], groups: Sequence[int]) -> "Graph":
         """A subgraph without the edges of random nodes, drawn like ``drop_edges``; A is square.
 
         Args:
-            rate: share of the nodes of each group, in [0, 1); round(rate * n) of n are left out.
+            rate: share of the nodes of every group, or one share for each, in [0, 1); round(rate * n) of n are left
+                out.
             groups: sizes of consecutive groups of nodes, such as users and items.
         """
-        kept = torch.cat([self._kept(n, rate) for n in groups])
+        rates = rate if isinstance(rate, Sequence) else [rate] * len(groups)
+        kept = torch.cat([self._kept(n, share) for n, share in zip(groups, rates, strict=True)])
         return self.with_values(self.values * (kept[self.rows] * kept[self.columns]))
 
     def sample_edges(self, rate: float) -> "Graph":

@@ -253,12 +253,15 @@ def test_undirected_edges_are_numbered_by_their_ends() -> None:
     assert [k for k, (i, j) in enumerate([(0, 1), (1, 2), (1, 3), (3, 3)]) if not values[i, j]] == sorted(lost)
 
 
-def test_nodes_are_dropped_by_group_with_all_their_edges() -> None:
+@pytest.mark.parametrize(("rate", "left"), [(0.5, (2, 1)), ((0.0, 0.5), (4, 1)), ((0.25, 0.0), (3, 2))])
+def test_nodes_are_dropped_by_group_with_all_their_edges(
+    rate: float | tuple[float, float], left: tuple[int, int]
+) -> None:
     graph = Graph(torch.arange(6).repeat_interleave(6), torch.arange(6).repeat(6), (6, 6))
     for _ in range(20):
-        values = dense(graph.drop_nodes(0.5, (4, 2)))
+        values = dense(graph.drop_nodes(rate, (4, 2)))
         kept = values.diagonal()
-        assert (int(kept[:4].sum()), int(kept[4:].sum())) == (2, 1)
+        assert (int(kept[:4].sum()), int(kept[4:].sum())) == left
         assert torch.equal(values, kept[:, None] * kept)
 
 
