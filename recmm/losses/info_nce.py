@@ -15,7 +15,13 @@ LOGITS = {"cpu": 2**20, "gpu": 2**25}
 
 
 def info_nce(
-    anchors: Tensor, candidates: Tensor, positives: Tensor, temperature: float, *, weights: Tensor | None = None
+    anchors: Tensor,
+    candidates: Tensor,
+    positives: Tensor,
+    temperature: float,
+    *,
+    weights: Tensor | None = None,
+    further: Tensor | None = None,
 ) -> Tensor:
     """Mean of -log softmax of the cosines / temperature at the positive (van den Oord et al., 2018).
 
@@ -24,8 +30,13 @@ def info_nce(
         candidates: [c, d], the positives among them.
         positives: int64 [n], the row of ``candidates`` that belongs to each anchor.
         weights: positive float [n]; the sum of the anchors' terms with these weights, in place of the mean.
+        further: [n, d], one more negative of each anchor, which is no candidate of the others.
     """
-    logits = F.normalize(anchors, dim=-1) @ F.normalize(candidates, dim=-1).T / temperature
+    anchors = F.normalize(anchors, dim=-1)
+    logits = anchors @ F.normalize(candidates, dim=-1).T / temperature
+    if further is not None:
+        cosines = (anchors * F.normalize(further, dim=-1)).sum(1, keepdim=True)
+        logits = torch.cat([logits, cosines / temperature], 1)
     if weights is None:
         return F.cross_entropy(logits, positives)
     return weights @ F.cross_entropy(logits, positives, reduction="none")

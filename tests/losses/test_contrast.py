@@ -64,3 +64,21 @@ def test_against_all_nodes_no_logits_are_kept() -> None:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
         contrast(a, b, torch.arange(50), 0.2, among="all")
     assert max(sizes) == 70 * 4
+
+
+@pytest.mark.parametrize("unique", [False, True])
+def test_a_further_negative_of_each_anchor(unique: bool) -> None:
+    a, b = (torch.randn(N, D, dtype=torch.float64) for _ in range(2))
+    hard = torch.randn(len(IDS), D, dtype=torch.float64)  # of two rows of a node, the first counts where it is unique
+    places = [0, 1, 3, 4] if unique else range(6)
+    ids = IDS.tolist()
+    expected = torch.zeros((), dtype=torch.float64)
+    for place in places:
+        own = a[ids[place]]
+        candidates = [*(b[ids[other]] for other in places), hard[place]]
+        logits = torch.stack([F.cosine_similarity(own, other, dim=0) for other in candidates]) / 0.3
+        expected += (logits.logsumexp(0) - F.cosine_similarity(own, b[ids[place]], dim=0) / 0.3) / len(places)
+    value = contrast(a[IDS], b[IDS], IDS, 0.3, unique=unique, further=hard)
+    torch.testing.assert_close(value, expected)
+    with pytest.raises(ValueError, match="further needs tiled=False"):
+        contrast(a[IDS], b, IDS, 0.3, among="all", further=hard)
