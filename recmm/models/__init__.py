@@ -16,6 +16,7 @@ from recmm.models.lightgcn_m import LightGCNM
 from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
+from recmm.models.mmgcl import MMGCL
 from recmm.models.mmgcn import MMGCN
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
@@ -35,6 +36,7 @@ __all__ = [
     "MFBPR",
     "MGCN",
     "MILK",
+    "MMGCL",
     "MMGCN",
     "NCL",
     "NGCF",
