@@ -19,6 +19,7 @@ from recmm.models.mmgcn import MMGCN
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
 from recmm.models.sgl import SGL
+from recmm.models.sibrar import SiBraR
 from recmm.models.slmrec import SLMRec
 from recmm.models.smore import SMORE
 from recmm.models.training import Training
@@ -49,5 +50,6 @@ __all__ = [
     "Random",
     "Recommender",
     "SLMRec",
+    "SiBraR",
     "Training",
 ]
