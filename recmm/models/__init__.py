@@ -16,6 +16,7 @@ from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
 from recmm.models.mmgcn import MMGCN
+from recmm.models.modicf import MoDiCF
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
 from recmm.models.sgl import SGL
@@ -46,6 +47,7 @@ __all__ = [
     "InvPref",
     "LightGCN",
     "LightGCNM",
+    "MoDiCF",
     "Popularity",
     "Random",
     "Recommender",
