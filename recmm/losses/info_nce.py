@@ -50,13 +50,23 @@ class _MeanLogSumExp(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, scaled: Tensor, candidates: Tensor, weights: Tensor | None, shift: bool, rows: int) -> Tensor:
+    def forward(
+        ctx: Any,
+        scaled: Tensor,
+        candidates: Tensor,
+        weights: Tensor | None,
+        excluded: Tensor | None,
+        shift: bool,
+        rows: int,
+    ) -> Tensor:
         total, of_rows, of_candidates = scaled.new_zeros(()), torch.empty_like(scaled), torch.zeros_like(candidates)
         with torch.autocast(scaled.device.type, enabled=False):
             for start in range(0, len(scaled), rows):
                 here = slice(start, start + rows)
                 part, gradient = scaled[here], of_rows[here]
                 exponentials = part @ candidates.T
+                if excluded is not None:
+                    exponentials.scatter_(1, excluded[here, None], -torch.inf)
                 if shift:
                     highest = exponentials.amax(1, keepdim=True)
                     total += (highest if weights is None else highest[:, 0] * weights[here]).sum()
@@ -74,10 +84,10 @@ class _MeanLogSumExp(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         of_rows, of_candidates = ctx.saved_tensors
         factor = grad / ctx.divisor
-        return factor * of_rows, factor * of_candidates, None, None, None
+        return factor * of_rows, factor * of_candidates, None, None, None, None
 
 
 def chunked_info_nce(
@@ -87,19 +97,21 @@ def chunked_info_nce(
     temperature: float,
     *,
     weights: Tensor | None = None,
+    excluded: Tensor | None = None,
     limit: int | None = None,
 ) -> Tensor:
     """``info_nce`` against so many candidates that n x c logits would not fit, and faster than it from some thousands.
 
     Args:
         anchors, candidates, positives, temperature, weights: as in ``info_nce``.
+        excluded: int64 [n], a row of ``candidates`` that is none of an anchor's, such as the anchor itself.
         limit: logits in memory at a time, ``LOGITS`` of the device if not given; at least one anchor's are.
     """
     anchors, candidates = F.normalize(anchors, dim=-1), F.normalize(candidates, dim=-1)
     scaled = anchors / temperature
     limit = limit or LOGITS["cpu" if anchors.device.type == "cpu" else "gpu"]
     rows = max(limit // len(candidates), 1)
-    sums = _MeanLogSumExp.apply(scaled, candidates, weights, temperature < _SAFE_TEMPERATURE, rows)
+    sums = _MeanLogSumExp.apply(scaled, candidates, weights, excluded, temperature < _SAFE_TEMPERATURE, rows)
     own = (scaled * candidates.index_select(0, positives)).sum(1)
     return sums - (own.mean() if weights is None else weights @ own)
 

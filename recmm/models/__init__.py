@@ -18,9 +18,11 @@ from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
 from recmm.models.mmgcl import MMGCL
 from recmm.models.mmgcn import MMGCN
+from recmm.models.modicf import MoDiCF
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
 from recmm.models.sgl import SGL
+from recmm.models.sibrar import SiBraR
 from recmm.models.slmrec import SLMRec
 from recmm.models.smore import SMORE
 from recmm.models.training import Training
@@ -49,9 +51,11 @@ __all__ = [
     "InvPref",
     "LightGCN",
     "LightGCNM",
+    "MoDiCF",
     "Popularity",
     "Random",
     "Recommender",
     "SLMRec",
+    "SiBraR",
     "Training",
 ]

@@ -29,6 +29,7 @@ from recmm.missing.settings import Rate
 from recmm.missing.view import ModalityView
 from recmm.missing.views import build_views
 from recmm.models.base import Recommender
+from recmm.models.stages import Running, Stage
 from recmm.seeding import seed_torch
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -92,6 +93,21 @@ def seeded_losses(model: Recommender, batch: Pairs, view: ModalityView) -> dict[
     return model.train().losses(batch, view)
 
 
+def stages_of(model: Recommender) -> Iterator[Stage]:
+    """The stages of a method; each is the running one as long as it is at hand."""
+    for number, stage in enumerate(model.stages()):
+        model._running, model._opponents = Running(number, 0, stage), {}
+        yield stage
+
+
+def losses_of_stage(
+    model: Recommender, stage: Stage, dataset: MultimodalDataset, view: ModalityView
+) -> dict[str, Tensor]:
+    seed_torch(0, 0, "method")
+    batch: Any = first_batch(dataset) if stage.batches is None else torch.arange(dataset.n_items)
+    return (stage.losses or model.train().losses)(batch, view)
+
+
 def same(a: Any, b: Any) -> bool:
     """Whether two nested states are equal, tensors in every bit."""
     if isinstance(a, Tensor):
@@ -114,30 +130,33 @@ def test_every_parameter_has_one_optimiser_and_a_step_changes_those_of_the_main_
     if not is_trained(method):
         pytest.skip("nothing to train")
     model, view = build(method, dataset), view_under(dataset)
-    start_epoch(model, view)
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizer = model.configure_optimizers()
-    trained = [id(p) for group in optimizer.param_groups for p in group["params"]]
-    aside = {
-        id(p)
-        for part in model.side_optimizers().values()
-        if isinstance(part, torch.optim.Optimizer)
-        for group in part.param_groups
-        for p in group["params"]
-    }
-    assert len(trained) == len(set(trained))
-    assert {id(p) for p in model.parameters()} == set(trained) | aside
-    main = {name: p for name, p in model.named_parameters() if id(p) in set(trained)}
-    reached: set[str] = set()
-    # of two factors, one of which starts at zero, the other is reached from the second step on
-    for _ in range(1 if all(x.any() for x in before.values()) else 2):
-        optimizer.zero_grad()
-        total(seeded_losses(model, first_batch(dataset), view)).backward()
-        # weight decay alone would change a parameter that no loss term reaches
-        reached |= {name for name, p in main.items() if p.grad is not None and p.grad.any()}
-        optimizer.step()
-    assert set(main) - reached == set()
-    assert {name for name, p in model.named_parameters() if not torch.equal(p, before[name])} == set(main)
+    served: set[int] = set()
+    for stage in stages_of(model):
+        start_epoch(model, view)
+        before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        optimizer = model.configure_optimizers()
+        trained = [id(p) for group in optimizer.param_groups for p in group["params"]]
+        aside = {
+            id(p)
+            for part in model.side_optimizers().values()
+            if isinstance(part, torch.optim.Optimizer)
+            for group in part.param_groups
+            for p in group["params"]
+        }
+        assert len(trained) == len(set(trained))
+        served |= set(trained) | aside
+        main = {name: p for name, p in model.named_parameters() if id(p) in set(trained)}
+        reached: set[str] = set()
+        # of two factors, one of which starts at zero, the other is reached from the second step on
+        for _ in range(1 if all(x.any() for x in before.values()) else 2):
+            optimizer.zero_grad()
+            total(losses_of_stage(model, stage, dataset, view)).backward()
+            # weight decay alone would change a parameter that no loss term reaches
+            reached |= {name for name, p in main.items() if p.grad is not None and p.grad.any()}
+            optimizer.step()
+        assert set(main) - reached == set()
+        assert {name for name, p in model.named_parameters() if not torch.equal(p, before[name])} == set(main)
+    assert {id(p) for p in model.parameters()} == served
 
 
 def test_the_loss_falls(method: str, dataset: MultimodalDataset) -> None:

@@ -95,3 +95,21 @@ def test_chunks_keep_no_logits() -> None:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
         chunked_info_nce(anchors, candidates, torch.arange(50), 0.2, limit=350)
     assert max(sizes) == 70 * 4
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.4])  # below and above where one exponential suffices
+@pytest.mark.parametrize("limit", [None, 24])
+def test_an_excluded_candidate_is_none(temperature: float, limit: int | None) -> None:
+    """Two views of the same nodes: all of both are candidates, but for the anchor itself."""
+    anchors, others = torch.randn(2, 7, 4, dtype=torch.float64, requires_grad=True)
+    positives, cosines = torch.arange(7), []
+    for other in (others, anchors):
+        cosines.append(F.normalize(anchors, dim=1) @ F.normalize(other, dim=1).T / temperature)
+    cosines[1] = cosines[1].masked_fill(torch.eye(7, dtype=torch.bool), -torch.inf)
+    naive = F.cross_entropy(torch.cat(cosines, 1), positives)
+    both = torch.cat([others, anchors])
+    value = chunked_info_nce(anchors, both, positives, temperature, excluded=7 + positives, limit=limit)
+    assert torch.allclose(value, naive)
+    inputs = (anchors, others)
+    for ours, theirs in zip(torch.autograd.grad(value, inputs), torch.autograd.grad(naive, inputs), strict=True):
+        assert torch.allclose(ours, theirs)
