@@ -87,9 +87,14 @@ def with_neighbours(graph: Graph, x: Tensor, items: Tensor, neighbours: Tensor) 
     return Graph(torch.cat([graph.rows, i]), torch.cat([graph.columns, j]), graph.shape, values)
 
 
-def modality_graphs(view: ModalityView, k: int) -> ModalityGraphs:
-    """The symmetrically normalised k-NN graph of every modality's features, among the items that are ``comparable``."""
+def modality_cosines(view: ModalityView, k: int) -> ModalityGraphs:
+    """The ``knn_graph`` of every modality's features, among the items that are ``comparable``, not normalised."""
     pairs = list(zip(view.features.values(), view.mask.unbind(1), strict=True))
     among = [comparable(x, visible, k) for x, visible in pairs]
-    graphs = [knn_graph(x, rows, k).symmetric() for (x, _), rows in zip(pairs, among, strict=True)]
-    return ModalityGraphs(among, graphs)
+    return ModalityGraphs(among, [knn_graph(x, rows, k) for (x, _), rows in zip(pairs, among, strict=True)])
+
+
+def modality_graphs(view: ModalityView, k: int) -> ModalityGraphs:
+    """The symmetrically normalised k-NN graph of every modality's features, among the items that are ``comparable``."""
+    among, cosines = modality_cosines(view, k)
+    return ModalityGraphs(among, [graph.symmetric() for graph in cosines])
