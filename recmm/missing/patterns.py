@@ -1,5 +1,6 @@
 """Nested random draws: a larger rate hides everything that a smaller one hides."""
 
+from itertools import product
 from math import comb
 
 import numpy as np
@@ -50,3 +51,30 @@ def random_subsets(observed: np.ndarray, largest: int, rng: np.random.Generator)
     order_draw[~observed] = np.inf
     position = np.argsort(np.argsort(order_draw, axis=1, kind="stable"), axis=1, kind="stable")
     return (position < sizes[:, None]) & observed
+
+
+def balanced_subsets(observed: np.ndarray, priority: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each item a subset of its modalities, all subsets equally frequent among its first items by priority.
+
+    Of k modalities, each of the 2^k - 2 proper non-empty subsets has one share and all k together have k shares. Every
+    2^k - 2 + k consecutive items, in the order of their priorities, use each share once, in random order. Items that
+    have other modalities are counted apart.
+
+    Args:
+        observed: bool [n_items, M], what the data has.
+        priority: float64 [n_items], without equal ones.
+
+    Returns:
+        bool [n_items, M]; the row of an item without modalities is all False.
+    """
+    pattern = np.zeros_like(observed)
+    for owned in np.unique(observed[any_modality(observed)], axis=0):
+        k = int(owned.sum())
+        proper = [subset for subset in product((False, True), repeat=k) if any(subset) and not all(subset)]
+        shares = np.array([*proper, *[(True,) * k] * k])
+        items = np.flatnonzero((observed == owned).all(axis=1))
+        items = items[np.argsort(priority[items], kind="stable")]
+        n_rounds = -(-len(items) // len(shares))
+        order = rng.random((n_rounds, len(shares))).argsort(axis=1).ravel()[: len(items)]
+        pattern[np.ix_(items, np.flatnonzero(owned))] = shares[order]
+    return pattern

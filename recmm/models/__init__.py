@@ -4,6 +4,7 @@ from recmm.models.base import Embeddings, Recommender
 from recmm.models.baselines import Popularity, Random
 from recmm.models.bm3 import BM3
 from recmm.models.ci2mg import CI2MG
+from recmm.models.dgmrec import DGMRec
 from recmm.models.dualgnn import DualGNN
 from recmm.models.freedom import FREEDOM
 from recmm.models.grcn import GRCN
@@ -45,6 +46,7 @@ __all__ = [
     "SGL",
     "SMORE",
     "VBPR",
+    "DGMRec",
     "DualGNN",
     "Embeddings",
     "I3MRec",

@@ -54,8 +54,8 @@ class Conditionals(SelfFitting):
         widths: width of the condition of each network.
         z_dim: width of the target.
         squash: a sigmoid on conditions and targets.
-        frozen: bounds send no gradient into the networks, only into the target, and the method's optimiser leaves
-            the networks alone.
+        frozen: bounds send no gradient into the networks, only into conditions and targets, and the method's
+            optimiser leaves the networks alone.
         plateau: the learning rate falls when the likelihood no longer rises (ReduceLROnPlateau).
         steps, n_rows, lr: of one ``fit``: Adam steps, rows in each, learning rate.
     """
@@ -105,9 +105,7 @@ class Conditionals(SelfFitting):
         """``club_bound`` of each network on its own rows; 0 with fewer than two, where nothing can be shuffled."""
         values = []
         for network, x, target in zip(self.networks, conditions, targets, strict=True):
-            with torch.set_grad_enabled(not self.fitted_apart and torch.is_grad_enabled()):
-                q = network(self._squashed(x))
-            z = self._squashed(target)
+            q, z = self._conditional(network, self._squashed(x)), self._squashed(target)
             enough = len(x) > 1
             values.append(club_bound(q, z, torch.randperm(len(z), device=z.device)) if enough else z.new_zeros(()))
         return torch.stack(values)
@@ -115,6 +113,14 @@ class Conditionals(SelfFitting):
     def optimizers(self) -> dict[str, Stateful]:
         """Adam and, if there is one, its scheduler."""
         return {"adam": self.adam} | ({} if self.plateau is None else {"plateau": self.plateau})
+
+    def _conditional(self, network: nn.Module, x: Tensor) -> Gaussian:
+        if not self.fitted_apart:
+            free: Gaussian = network(x)
+            return free
+        constants = {name: p.detach() for name, p in network.named_parameters()}
+        frozen: Gaussian = torch.func.functional_call(network, constants, (x,))
+        return frozen
 
     def _squashed(self, x: Tensor) -> Tensor:
         return x.sigmoid() if self.squash else x

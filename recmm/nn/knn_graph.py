@@ -1,4 +1,4 @@
-"""Graphs of items and their k nearest neighbours, sparse and of visible rows only (LATTICE, MGCN)."""
+"""Graphs of items and their k nearest neighbours, sparse and of visible rows only (LATTICE, MGCN, DGMRec)."""
 
 from typing import NamedTuple
 
@@ -45,10 +45,8 @@ def knn_graph(x: Tensor, among: Tensor, k: int) -> Graph:
     items = torch.arange(len(x), device=x.device)
     rows = among.nonzero()[:, 0]
     unit = unit_rows(x)
-    found = unit.detach()[rows]
-    k = min(k, len(rows))
-    neighbours = nearest(found, found, k) if k else rows.new_empty(0, 0)
-    i, j = rows.repeat_interleave(k), rows[neighbours.flatten()]
+    neighbours = nearest_items(unit.detach(), rows, among, k)
+    i, j = rows.repeat_interleave(neighbours.shape[1]), neighbours.flatten()
     cosines = (unit.index_select(0, i) * unit.index_select(0, j)).sum(1)
     kept = ((i != j) & (cosines > 0)).nonzero()[:, 0]
     values = torch.cat([torch.ones_like(x[:, 0]), cosines.index_select(0, kept)])
@@ -56,9 +54,47 @@ def knn_graph(x: Tensor, among: Tensor, k: int) -> Graph:
     return Graph(torch.cat([items, i[kept]]), torch.cat([items, j[kept]]), shape, values)
 
 
-def modality_graphs(view: ModalityView, k: int) -> ModalityGraphs:
-    """The symmetrically normalised k-NN graph of every modality's features, among the items that are ``comparable``."""
+def nearest_items(unit: Tensor, queries: Tensor, among: Tensor, k: int) -> Tensor:
+    """For each of ``queries`` (int64 [q]) the items that are nearest in direction, in no order.
+
+    Args:
+        unit: [n_items, d], rows of length 1.
+        among: bool [n_items], the items that may be neighbours; a query that is one of them is its own neighbour.
+        k: neighbours of each; all where ``among`` has fewer.
+
+    Returns:
+        int64 [q, k].
+    """
+    rows = among.nonzero()[:, 0]
+    k = min(k, len(rows))
+    if not k or not len(queries):
+        return queries.new_empty(len(queries), k)
+    return rows[nearest(unit[queries], unit[rows], k)]
+
+
+def with_neighbours(graph: Graph, x: Tensor, items: Tensor, neighbours: Tensor) -> Graph:
+    """A graph of items, and edges from each of ``items`` to its ``neighbours``, before any normalisation.
+
+    Args:
+        graph: [n_items, n_items], without these edges.
+        x: [n_items, d]; an edge's value is the cosine of its ends, 0 where that is negative.
+        items, neighbours: int64 [q] and [q, k].
+    """
+    unit = unit_rows(x)
+    i, j = items.repeat_interleave(neighbours.shape[1]), neighbours.flatten()
+    cosines = (unit.index_select(0, i) * unit.index_select(0, j)).sum(1).clamp_min(0)
+    values = torch.cat([graph.values, cosines])
+    return Graph(torch.cat([graph.rows, i]), torch.cat([graph.columns, j]), graph.shape, values)
+
+
+def modality_cosines(view: ModalityView, k: int) -> ModalityGraphs:
+    """The ``knn_graph`` of every modality's features, among the items that are ``comparable``, not normalised."""
     pairs = list(zip(view.features.values(), view.mask.unbind(1), strict=True))
     among = [comparable(x, visible, k) for x, visible in pairs]
-    graphs = [knn_graph(x, rows, k).symmetric() for (x, _), rows in zip(pairs, among, strict=True)]
-    return ModalityGraphs(among, graphs)
+    return ModalityGraphs(among, [knn_graph(x, rows, k) for (x, _), rows in zip(pairs, among, strict=True)])
+
+
+def modality_graphs(view: ModalityView, k: int) -> ModalityGraphs:
+    """The symmetrically normalised k-NN graph of every modality's features, among the items that are ``comparable``."""
+    among, cosines = modality_cosines(view, k)
+    return ModalityGraphs(among, [graph.symmetric() for graph in cosines])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recmm.data.catalog import Catalog
-from recmm.graph import mean_over_items, mean_over_users
+from recmm.graph import Graph, mean_over_items, mean_over_users
 from recmm.nn.rows import unit_rows
 
 ProjectionKind = Literal["linear", "mlp", "pca"]
@@ -120,6 +120,24 @@ class TwoHopMean(nn.Module):
         if self.keep_own:
             items = (items + features) / 2
         return users, torch.where(self.no_users, features, items) if self.cold == "raw" else items
+
+
+def visible_two_hop_mean(x: Tensor, mask: Tensor, over_items: Graph, over_users: Graph) -> Tensor:
+    """What an item's users know of a modality from their items: the mean over two hops, of visible entries alone.
+
+    Args:
+        x: [n_items, M, d]; hidden entries are not read.
+        mask: bool [n_items, M], where x is visible.
+        over_items, over_users: D_U^-1 R [n_users, n_items] and D_V^-1 R^T [n_items, n_users].
+
+    Returns:
+        [n_items, M, d]. Where two hops reach nothing visible it is the mean of all visible entries, or 0.
+    """
+    x, visible = torch.where(mask[:, :, None], x, 0), mask.to(x.dtype)
+    hops = over_users(over_items(torch.cat([x.flatten(1), visible], 1)))
+    sums, weights = hops[:, : -mask.shape[1]].unflatten(1, x.shape[1:]), hops[:, -mask.shape[1] :, None]
+    mean = x.sum(0) / visible.sum(0).clamp_min(1)[:, None]
+    return torch.where(weights > 0, sums / weights.masked_fill(weights == 0, 1), mean)
 
 
 class Blocks(nn.Module):

@@ -1,6 +1,7 @@
 """Row-wise operations that several blocks need, and what counts as zero there: what float32 cannot tell from it."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 EPS = torch.finfo(torch.float32).eps
@@ -38,6 +39,11 @@ def centred(x: Tensor, visible: Tensor) -> Tensor:
     unit = EPS * _root_mean_square(torch.linalg.vector_norm(known, dim=1))
     smallest = unit * torch.where(visible, 4.0, max(4.0, len(known) ** 0.5 / 2))
     return rest.masked_fill((torch.linalg.vector_norm(rest, dim=1) < smallest)[:, None], 0.0)
+
+
+def perturbed(x: Tensor, length: float) -> Tensor:
+    """x [..., d], and to each row a random vector of this length added, in the signs of the row (Yu et al., 2022)."""
+    return x + length * x.sign() * F.normalize(torch.rand_like(x), dim=-1)
 
 
 def _root_mean_square(lengths: Tensor) -> Tensor:

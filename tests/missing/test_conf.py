@@ -28,7 +28,7 @@ IMPUTERS: dict[str, type[Imputer]] = {
     "heat": Heat,
     "autoencoder": Autoencoder,
 }
-MEAN = {"rate", "popularity"}
+MEAN = {"rate", "popularity", "dgmrec"}
 
 
 @cache
@@ -40,7 +40,7 @@ def composed(missing: str) -> Any:
 
 def test_all_choices_are_there() -> None:
     i3mrec = {f"{kind}{reading}" for kind in ("ftmt", "mtmt") for reading in ("", "_paper", "_code")}
-    assert set(SETTINGS) == {"full", "natural", "rate", "modality", "popularity"} | i3mrec
+    assert set(SETTINGS) == {"full", "natural", "rate", "modality", "popularity", "dgmrec"} | i3mrec
     assert {path.stem for path in CONF.glob("imputer/*.yaml")} == {"paper"} | set(IMPUTERS)
 
 
@@ -84,6 +84,7 @@ def test_readings_of_i3mrec() -> None:
 def test_defaults_that_the_readme_states() -> None:
     rate, popularity = composed("rate").missing, composed("popularity").missing
     assert (rate.rate, rate.unit, popularity.rate) == (0.9, "entry", 0.5)
+    assert composed("dgmrec").missing.rate == 2 / 3
 
 
 @pytest.mark.parametrize("name", IMPUTERS)

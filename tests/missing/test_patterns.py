@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recmm.missing.patterns import first_by_priority, random_subsets
+from recmm.missing.patterns import balanced_subsets, first_by_priority, random_subsets
 
 rates = st.floats(0, 1)
 
@@ -62,3 +62,31 @@ def test_item_with_two_of_three_draws_uniformly_among_the_two() -> None:
     counts = [int((subsets == np.array(p)).all(axis=1).sum()) for p in ([1, 0, 0], [0, 0, 1], [1, 0, 1])]
     assert sum(counts) == 9_000
     assert all(abs(count - 3_000) < 200 for count in counts)
+
+
+@pytest.mark.parametrize(
+    ("n_modalities", "shares"),
+    [
+        (1, {"1": 1}),
+        (2, {"10": 1, "01": 1, "11": 2}),
+        (3, {"100": 1, "010": 1, "001": 1, "110": 1, "101": 1, "011": 1, "111": 3}),
+    ],
+)
+def test_balanced_subsets_are_exact_in_every_round_of_priorities(n_modalities: int, shares: dict[str, int]) -> None:
+    rng, size = np.random.default_rng(0), sum(shares.values())
+    priority = rng.random(7 * size)
+    subsets = balanced_subsets(np.ones((7 * size, n_modalities), bool), priority, rng)
+    words = np.array(["".join("01"[x] for x in row) for row in subsets[np.argsort(priority)].tolist()])
+    rounds = [dict(zip(*np.unique(part, return_counts=True), strict=True)) for part in words.reshape(7, size)]
+    assert all(found == shares for found in rounds)
+    assert n_modalities == 1 or len({tuple(part) for part in words.reshape(7, size)}) > 1  # each in an order of its own
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 4), st.integers(0, 99))
+def test_balanced_subsets_stay_within_what_an_item_has(n_modalities: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    observed = rng.random((30, n_modalities)) < 0.6
+    subsets = balanced_subsets(observed, rng.random(30), rng)
+    assert not (subsets & ~observed).any()
+    assert (subsets.any(axis=1) == observed.any(axis=1)).all()

@@ -16,7 +16,7 @@ from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.formats.matrices import read_matrices
 from recmm.errors import ConfigError, MissingSettingError
 from recmm.missing.masks import PHASES, Masks
-from recmm.missing.settings import Full, MissingSetting, Modality, Natural, Popularity, Rate, TrainTest
+from recmm.missing.settings import DGMRec, Full, MissingSetting, Modality, Natural, Popularity, Rate, TrainTest
 
 ALL_MODALITIES = ("visual", "textual", "acoustic")
 
@@ -25,6 +25,7 @@ RATED: dict[str, Callable[..., MissingSetting]] = {
     "entry": lambda rate, **more: Rate(rate=rate, **more),
     "item": lambda rate, **more: Rate(rate=rate, unit="item", **more),
     "popularity": lambda rate, **more: Popularity(rate=rate, **more),
+    "dgmrec": lambda rate, **more: DGMRec(rate=rate, **more),
     "ftmt": lambda rate, **more: TrainTest(test_rate=rate, **more),
     "mtmt": lambda rate, **more: TrainTest(train_rate=rate, test_rate=rate, validation="independent", **more),
     "mtmt_union": lambda rate, **more: TrainTest(train_rate=rate, test_rate=rate, eval_bank="union", **more),
@@ -218,7 +219,7 @@ def test_validation(make_dataset: Any) -> None:
 def test_item_order_does_not_matter_for_the_draw(make_dataset: Any) -> None:
     """The first half of the ids must not be hit more often than the second."""
     dataset = make_dataset(4000)
-    for name in ("entry", "item", "ftmt"):
+    for name in ("entry", "item", "ftmt", "dgmrec"):
         hidden = hit(RATED[name](0.5).draw(dataset), "test", dataset)
         assert abs(hidden[:2000].mean() - hidden[2000:].mean()) < 0.06
 
@@ -268,6 +269,38 @@ def test_first_draw_follows_the_law(make_dataset: Any) -> None:
     assert np.allclose(frequency, weights / weights.sum(), atol=0.035)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    ("n_modalities", "rate", "of_a_modality", "with_nothing"), [(2, 2 / 3, 1 / 2, 1 / 3), (3, 0.6, 0.4, 0.2)]
+)
+def test_dgmrec_has_the_published_shares_in_each_popularity_stratum(
+    n_modalities: int, rate: float, of_a_modality: float, with_nothing: float, seed: int, make_dataset: Any
+) -> None:
+    """Two modalities as in the masks for Baby, Sports and Clothing, three as in those for TikTok."""
+    dataset = make_dataset(900, ALL_MODALITIES[:n_modalities])
+    masks = DGMRec(rate=rate, seed=seed).draw(dataset)
+    assert masks.train.tobytes() == masks.val.tobytes() == masks.test.tobytes() and not masks.sees_test_items
+    lost = ~masks.train
+    by_popularity = np.argsort(dataset.train.item_counts(), kind="stable")
+    for stratum in (lost[by_popularity[:630]], lost[by_popularity[630:]]):  # items of equal popularity on both sides
+        assert stratum.any(axis=1).mean() == pytest.approx(rate, abs=0.06)
+        assert np.allclose(stratum.mean(axis=0), of_a_modality, atol=0.06)
+    # with a stratum for itself the shares are exact
+    for cold_share in (0.0, 0.7):
+        lost = ~DGMRec(rate=rate, seed=seed, cold_share=cold_share).draw(dataset).train
+        assert lost.any(axis=1).sum() == round(rate * 900) and np.abs(lost.sum(axis=0) - of_a_modality * 900).max() <= 2
+        assert abs(lost.all(axis=1).sum() - with_nothing * 900) <= 2
+        subsets = np.unique(lost[lost.any(axis=1) & ~lost.all(axis=1)], axis=0, return_counts=True)[1]
+        assert len(subsets) == 2**n_modalities - 2 and np.ptp(subsets) <= 2
+
+
+def test_dgmrec_draws_exactly_in_each_stratum(make_dataset: Any) -> None:
+    dataset = make_dataset(200)  # 40 cold items, and then none of equal popularity at the border
+    cold = dataset.train.item_counts() == 0
+    hidden = hit(DGMRec(rate=0.5, cold_share=0.2).draw(dataset), "train", dataset)
+    assert (hidden[cold].sum(), hidden[~cold].sum()) == (20, 80)
+
+
 def test_full_warns_of_natural_gaps(make_dataset: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert Full().draw(make_dataset()).train.all()
@@ -296,6 +329,8 @@ def test_modality_free_data(name: str, make_dataset: Any) -> None:
         (lambda: Rate(unit="pixel"), "missing.unit must be one of entry, item; got 'pixel'"),
         (lambda: Popularity(rate=-0.1), "missing.rate"),
         (lambda: Popularity(strength=-1), "missing.strength must be at least 0; got -1"),
+        (lambda: DGMRec(rate=1.1), "missing.rate"),
+        (lambda: DGMRec(cold_share=-0.1), "missing.cold_share"),
         (lambda: Modality(modalities=[]), "missing.modalities"),
         (
             lambda: Modality(modalities="visual"),

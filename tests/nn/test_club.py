@@ -51,11 +51,11 @@ def test_bound_is_the_difference_of_gaussian_log_densities() -> None:
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_frozen_networks_pass_gradient_to_the_target_only(frozen: bool) -> None:
+def test_frozen_networks_pass_gradient_to_condition_and_target_only(frozen: bool) -> None:
     estimator = Conditionals([3], 16, frozen=frozen)
-    z = torch.randn(8, 16, requires_grad=True)
-    estimator.bounds([torch.randn(8, 3)], [z]).sum().backward()
-    assert z.grad is not None and z.grad.any()
+    x, z = torch.randn(8, 3, requires_grad=True), torch.randn(8, 16, requires_grad=True)
+    estimator.bounds([x], [z]).sum().backward()
+    assert x.grad is not None and x.grad.any() and z.grad is not None and z.grad.any()
     gradients = [p.grad for p in estimator.parameters()]
     assert all(g is None for g in gradients) if frozen else all(g is not None and g.any() for g in gradients)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from recmm.graph import Graph
 from recmm.missing.view import ModalityView
 from recmm.nn import neighbours
-from recmm.nn.knn_graph import comparable, knn_graph, modality_graphs
+from recmm.nn.knn_graph import comparable, knn_graph, modality_graphs, nearest_items, with_neighbours
 
 N, D, K = 30, 6, 5
 
@@ -43,6 +43,23 @@ def test_the_graph_in_dense_algebra(x: Tensor, visible: Tensor) -> None:
     y = torch.randn(N, 3).double()
     torch.testing.assert_close(graph(y), expected @ y)
     torch.testing.assert_close(graph.detach()(y), expected @ y)
+
+
+def test_further_items_choose_among_the_visible_ones_and_change_nobody_elses_row(x: Tensor, visible: Tensor) -> None:
+    graph, hidden = knn_graph(x, visible, K), (~visible).nonzero()[:, 0]
+    unit = x / x.norm(dim=1, keepdim=True)
+    found = nearest_items(unit, hidden, visible, K - 1)
+    cosines = (unit @ unit.T).masked_fill(~visible, -torch.inf)[hidden]
+    assert torch.equal(found.sort(1).values, cosines.topk(K - 1).indices.sort(1).values)
+    joined, before = dense(with_neighbours(graph, x, hidden, found)), dense(graph)
+    rows = torch.zeros_like(cosines).scatter(1, found, cosines.gather(1, found).clamp_min(0))
+    torch.testing.assert_close(joined[hidden], rows + before[hidden])
+    assert torch.equal(joined[visible], before[visible])
+    # normalised by row sums, too, as nobody has them as neighbours
+    after = dense(with_neighbours(graph, x, hidden, found).symmetric())
+    torch.testing.assert_close(after[visible], dense(graph.symmetric())[visible])
+    assert nearest_items(unit, hidden, torch.zeros_like(visible), K).shape == (len(hidden), 0)
+    assert nearest_items(unit, hidden[:0], visible, K).shape == (0, K)
 
 
 def test_cosines_are_never_all_there_at_once(x: Tensor, visible: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recmm.data.catalog import Catalog
-from recmm.nn.modality_input import Blocks, Projection, TwoHopMean
+from recmm.graph import mean_over_items, mean_over_users
+from recmm.nn.modality_input import Blocks, Projection, TwoHopMean, visible_two_hop_mean
 
 WIDTHS, DIM = [7, 3], 4
 
@@ -208,3 +209,18 @@ def test_a_zero_block_stays_zero_and_passes_no_gradient() -> None:
     length, direction = 2 * DIM**0.5, torch.full((DIM,), DIM**-0.5)
     weights = torch.arange(DIM).float()
     assert torch.allclose(modalities.grad[1, 0], (weights - direction * (weights @ direction)) / length)
+
+
+def test_visible_two_hop_mean_reads_visible_entries_alone() -> None:
+    """Users 0 and 1 meet in item 1; user 1 has items 1, 2 and 3; nobody has item 4."""
+    users, items = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([0, 1, 1, 2, 3])
+    catalog = Catalog(2, 5, {"a": 1}, users, items, list("ab"), list("vwxyz"))
+    graphs = mean_over_items(catalog), mean_over_users(catalog)
+    x = torch.tensor([1.0, torch.nan, 2.0, 4.0, 6.0])[:, None, None]
+    mask = torch.tensor([[True], [False], [True], [True], [True]])
+    # of the weights 1/2 (user) x 1/2, 1/3, 1/3 (items) that item 1 gives to items 0, 2 and 3 as it is hidden itself
+    of_one = (1 / 4 * 1 + 1 / 6 * 2 + 1 / 6 * 4) / (1 / 4 + 1 / 6 + 1 / 6)
+    result = visible_two_hop_mean(x, mask, *graphs)[:, 0, 0]
+    torch.testing.assert_close(result, torch.tensor([1.0, of_one, 3.0, 3.0, 13 / 4]))
+    nothing = visible_two_hop_mean(x, torch.zeros_like(mask), *graphs)
+    assert torch.equal(nothing, torch.zeros(5, 1, 1))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recmm.nn.rows import centred, unit_rows
+from recmm.nn.rows import centred, perturbed, unit_rows
 
 
 def test_equals_normalize_where_rows_have_a_direction() -> None:
@@ -109,3 +109,12 @@ def test_modalities_of_other_sizes_keep_their_directions() -> None:
 def test_equal_rows_are_all_their_mean() -> None:
     x = torch.tensor([0.1, -1e3, 7e5]).repeat(7, 1)
     assert not centred(x, torch.arange(7) < 3).any()
+
+
+def test_perturbed_rows_move_by_the_length_and_never_across_zero() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(50, 3, 8)
+    moved = perturbed(x, 0.1) - x
+    torch.testing.assert_close(moved.norm(dim=-1), torch.full((50, 3), 0.1))
+    assert (moved * x >= -1e-7).all()
+    assert torch.equal(perturbed(x, 0.0), x)
