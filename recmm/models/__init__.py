@@ -16,6 +16,7 @@ from recmm.models.mfbpr import MFBPR
 from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
 from recmm.models.mmgcn import MMGCN
+from recmm.models.mmssl import MMSSL
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
 from recmm.models.sgl import SGL
@@ -35,6 +36,7 @@ __all__ = [
     "MGCN",
     "MILK",
     "MMGCN",
+    "MMSSL",
     "NCL",
     "NGCF",
     "SGL",

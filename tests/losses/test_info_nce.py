@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recmm.losses import chunked_info_nce, info_nce, pairwise_info_nce
+from recmm.losses import chunked_info_nce, info_nce, mutual_info_nce, pairwise_info_nce
 
 InfoNCE = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -95,3 +95,14 @@ def test_chunks_keep_no_logits() -> None:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
         chunked_info_nce(anchors, candidates, torch.arange(50), 0.2, limit=350)
     assert max(sizes) == 70 * 4
+
+
+def test_mutual_info_nce_has_the_other_nodes_of_both_views_as_negatives() -> None:
+    a, b = torch.randn(2, 5, 4, dtype=torch.float64).unbind()
+    total = 0.0
+    for i in range(5):
+        against = [math.exp(F.cosine_similarity(a[i], b[j], dim=0) / 0.5) for j in range(5)]
+        own = [math.exp(F.cosine_similarity(a[i], a[j], dim=0) / 0.5) for j in range(5) if j != i]
+        total += -math.log(against[i] / sum(against + own)) / 5
+    assert mutual_info_nce(a, b, 0.5).item() == pytest.approx(total)
+    assert torch.autograd.gradcheck(partial(mutual_info_nce, temperature=0.5), (a.requires_grad_(), b))
