@@ -29,6 +29,7 @@ from recmm.missing.settings import Rate
 from recmm.missing.view import ModalityView
 from recmm.missing.views import build_views
 from recmm.models.base import Recommender
+from recmm.models.stages import Running, Stage
 from recmm.seeding import seed_torch
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -65,8 +66,9 @@ def is_trained(method: str) -> bool:
     return get_class(config(f"model={method}").model._target_).trained
 
 
-def first_batch(dataset: MultimodalDataset) -> Pairs:
-    return next(iter(PairBatches(dataset.train, batch_size=256)))
+def first_batch(dataset: MultimodalDataset, model: Recommender) -> Pairs:
+    """With as many negatives as the model wants."""
+    return next(iter(PairBatches(dataset.train, batch_size=256, n_negatives=model.n_negatives)))
 
 
 def view_under(dataset: MultimodalDataset, rate: float = 0.5) -> ModalityView:
@@ -111,9 +113,21 @@ def test_scores_are_finite(method: str, dataset: MultimodalDataset) -> None:
 def test_every_parameter_has_one_optimiser_and_a_step_changes_those_of_the_main_one_alone(
     method: str, dataset: MultimodalDataset
 ) -> None:
+    """In every stage; a parameter that is trained in one of them has its optimiser."""
     if not is_trained(method):
         pytest.skip("nothing to train")
     model, view = build(method, dataset), view_under(dataset)
+    has_optimiser: set[int] = set()
+    for number, stage in enumerate(model.stages()):
+        model._running = Running(number, 0, stage)
+        if stage.start is not None:
+            stage.start()
+        has_optimiser |= check_a_step_of(stage, model, dataset, view)
+    assert {id(p) for p in model.parameters()} == has_optimiser
+
+
+def check_a_step_of(stage: Stage, model: Recommender, dataset: MultimodalDataset, view: ModalityView) -> set[int]:
+    """The ids of the parameters that an optimiser of the stage trains."""
     start_epoch(model, view)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = model.configure_optimizers()
@@ -126,24 +140,27 @@ def test_every_parameter_has_one_optimiser_and_a_step_changes_those_of_the_main_
         for p in group["params"]
     }
     assert len(trained) == len(set(trained))
-    assert {id(p) for p in model.parameters()} == set(trained) | aside
     main = {name: p for name, p in model.named_parameters() if id(p) in set(trained)}
+    batch: Any = first_batch(dataset, model) if stage.batches is None else torch.arange(N_ITEMS)
     reached: set[str] = set()
     # of two factors, one of which starts at zero, the other is reached from the second step on
     for _ in range(1 if all(x.any() for x in before.values()) else 2):
         optimizer.zero_grad()
-        total(seeded_losses(model, first_batch(dataset), view)).backward()
+        seed_torch(0, 0, "method")
+        total((stage.losses or model.train().losses)(batch, view)).backward()
         # weight decay alone would change a parameter that no loss term reaches
         reached |= {name for name, p in main.items() if p.grad is not None and p.grad.any()}
         optimizer.step()
     assert set(main) - reached == set()
     assert {name for name, p in model.named_parameters() if not torch.equal(p, before[name])} == set(main)
+    return set(trained) | aside
 
 
 def test_the_loss_falls(method: str, dataset: MultimodalDataset) -> None:
     if not is_trained(method):
         pytest.skip("nothing to train")
-    model, view, batch = build(method, dataset), view_under(dataset), first_batch(dataset)
+    model, view = build(method, dataset), view_under(dataset)
+    batch = first_batch(dataset, model)
     optimizer = torch.optim.Adam(model.main_parameters(), 1e-2)
     start_epoch(model, view)
     values = []
@@ -231,7 +248,7 @@ def test_hidden_values_change_no_bit(
         if phase == "train" and is_trained(method):
             model = build(method, data)  # a model of its own, which remembers no view
             start_epoch(model, view)
-            terms = seeded_losses(model, first_batch(data), view)
+            terms = seeded_losses(model, first_batch(data, model), view)
         results.append((ranked, terms))
     assert same(*results)
 
@@ -245,7 +262,7 @@ def test_runs_under_every_missing_setting(method: str, dataset: MultimodalDatase
     assert torch.isfinite(scores(model, views["test"])).all()
     if is_trained(method):
         start_epoch(model, views["train"])
-        terms = seeded_losses(model, first_batch(dataset), views["train"])
+        terms = seeded_losses(model, first_batch(dataset, model), views["train"])
         total(terms).backward()
         assert all(torch.isfinite(term) for term in terms.values())
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
@@ -274,7 +291,7 @@ def test_rows_filled_with_a_mean_are_like_zeros_in_the_first_step(method: str) -
         view = build_views(data, masks, Mean())["train"]
         model = build(method, data)
         start_epoch(model, view)
-        total(seeded_losses(model, first_batch(data), view)).backward()
+        total(seeded_losses(model, first_batch(data, model), view)).backward()
         sizes.append(torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm())
     zeros, means = sizes
     assert torch.isfinite(means) and means <= 10 * zeros
