@@ -54,7 +54,9 @@ class Encoded(NamedTuple):
 
     def final(self, rows: Tensor | slice, side: float) -> Tensor:
         """Final embeddings of some nodes, [n, d]."""
-        return self.nodes[rows] + side * unit_rows(self.features[rows]).sum(1)
+        parts = (self.nodes, self.features)
+        nodes, features = (x[rows] if isinstance(rows, slice) else x.index_select(0, rows) for x in parts)
+        return nodes + side * unit_rows(features).sum(1)
 
 
 class MMSSL(Recommender):
