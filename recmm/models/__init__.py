@@ -9,6 +9,7 @@ from recmm.models.grcn import GRCN
 from recmm.models.hccf import HCCF
 from recmm.models.i3mrec import I3MRec
 from recmm.models.invpref import InvPref
+from recmm.models.invrl import InvRL
 from recmm.models.lattice import LATTICE
 from recmm.models.lightgcn import LightGCN
 from recmm.models.lightgcn_m import LightGCNM
@@ -45,6 +46,7 @@ __all__ = [
     "Embeddings",
     "I3MRec",
     "InvPref",
+    "InvRL",
     "LightGCN",
     "LightGCNM",
     "Popularity",
