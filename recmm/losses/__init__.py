@@ -1,7 +1,7 @@
 """Losses and regularisers, each under its true name."""
 
 from recmm.losses.contrast import contrast
-from recmm.losses.info_nce import chunked_info_nce, info_nce, pairwise_info_nce
+from recmm.losses.info_nce import chunked_info_nce, info_nce, mutual_info_nce, pairwise_info_nce
 from recmm.losses.invariance import gradient_variance, loss_variance
 from recmm.losses.ranking import bpr, bpr_of
 from recmm.losses.regularisers import frobenius_norm, mean_absolute, mean_square, squared_l2
@@ -17,6 +17,7 @@ __all__ = [
     "loss_variance",
     "mean_absolute",
     "mean_square",
+    "mutual_info_nce",
     "pairwise_info_nce",
     "squared_l2",
 ]

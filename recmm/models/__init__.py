@@ -11,6 +11,7 @@ from recmm.models.grcn import GRCN
 from recmm.models.hccf import HCCF
 from recmm.models.i3mrec import I3MRec
 from recmm.models.invpref import InvPref
+from recmm.models.invrl import InvRL
 from recmm.models.lattice import LATTICE
 from recmm.models.lightgcn import LightGCN
 from recmm.models.lightgcn_m import LightGCNM
@@ -19,6 +20,7 @@ from recmm.models.mgcn import MGCN
 from recmm.models.milk import MILK
 from recmm.models.mmgcl import MMGCL
 from recmm.models.mmgcn import MMGCN
+from recmm.models.mmssl import MMSSL
 from recmm.models.modicf import MoDiCF
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
@@ -41,6 +43,7 @@ __all__ = [
     "MILK",
     "MMGCL",
     "MMGCN",
+    "MMSSL",
     "NCL",
     "NGCF",
     "SGL",
@@ -51,6 +54,7 @@ __all__ = [
     "Embeddings",
     "I3MRec",
     "InvPref",
+    "InvRL",
     "LightGCN",
     "LightGCNM",
     "MoDiCF",

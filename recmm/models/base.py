@@ -129,6 +129,11 @@ class Recommender(Stored):
         """The running stage; the first one before training."""
         return self.stages()[0] if self._running is None else self._running.stage
 
+    @property
+    def stage_epoch(self) -> int:
+        """The running epoch, counted from 0 at the beginning of its stage."""
+        return self.current_epoch - (0 if self._running is None else self._running.first_epoch)
+
     def stage_at(self, epoch: int) -> Stage:
         """The stage of an epoch of the fit; the first one where there is none."""
         return self.stages()[0] if self._schedule is None else self._schedule.at(epoch).stage
@@ -220,9 +225,8 @@ class Recommender(Stored):
         decay = self.settings.training.lr_decay
         if decay == 1:
             return
-        n_epochs = self.current_epoch - (0 if self._running is None else self._running.first_epoch)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["initial_lr"] * decay ** (n_epochs / 50)
+            group["lr"] = group["initial_lr"] * decay ** (self.stage_epoch / 50)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         view, weight = self.view("train"), 1.0

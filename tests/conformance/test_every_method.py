@@ -66,8 +66,9 @@ def is_trained(method: str) -> bool:
     return get_class(config(f"model={method}").model._target_).trained
 
 
-def first_batch(dataset: MultimodalDataset) -> Pairs:
-    return next(iter(PairBatches(dataset.train, batch_size=256)))
+def first_batch(dataset: MultimodalDataset, model: Recommender) -> Pairs:
+    """With as many negatives as the model wants."""
+    return next(iter(PairBatches(dataset.train, batch_size=256, n_negatives=model.n_negatives)))
 
 
 def view_under(dataset: MultimodalDataset, rate: float = 0.5) -> ModalityView:
@@ -104,7 +105,7 @@ def losses_of_stage(
     model: Recommender, stage: Stage, dataset: MultimodalDataset, view: ModalityView
 ) -> dict[str, Tensor]:
     seed_torch(0, 0, "method")
-    batch: Any = first_batch(dataset) if stage.batches is None else torch.arange(dataset.n_items)
+    batch: Any = first_batch(dataset, model) if stage.batches is None else torch.arange(dataset.n_items)
     return (stage.losses or model.train().losses)(batch, view)
 
 
@@ -127,6 +128,7 @@ def test_scores_are_finite(method: str, dataset: MultimodalDataset) -> None:
 def test_every_parameter_has_one_optimiser_and_a_step_changes_those_of_the_main_one_alone(
     method: str, dataset: MultimodalDataset
 ) -> None:
+    """In every stage; a parameter that is trained in one of them has its optimiser."""
     if not is_trained(method):
         pytest.skip("nothing to train")
     model, view = build(method, dataset), view_under(dataset)
@@ -162,7 +164,8 @@ def test_every_parameter_has_one_optimiser_and_a_step_changes_those_of_the_main_
 def test_the_loss_falls(method: str, dataset: MultimodalDataset) -> None:
     if not is_trained(method):
         pytest.skip("nothing to train")
-    model, view, batch = build(method, dataset), view_under(dataset), first_batch(dataset)
+    model, view = build(method, dataset), view_under(dataset)
+    batch = first_batch(dataset, model)
     optimizer = torch.optim.Adam(model.main_parameters(), 1e-2)
     start_epoch(model, view)
     values = []
@@ -250,7 +253,7 @@ def test_hidden_values_change_no_bit(
         if phase == "train" and is_trained(method):
             model = build(method, data)  # a model of its own, which remembers no view
             start_epoch(model, view)
-            terms = seeded_losses(model, first_batch(data), view)
+            terms = seeded_losses(model, first_batch(data, model), view)
         results.append((ranked, terms))
     assert same(*results)
 
@@ -264,7 +267,7 @@ def test_runs_under_every_missing_setting(method: str, dataset: MultimodalDatase
     assert torch.isfinite(scores(model, views["test"])).all()
     if is_trained(method):
         start_epoch(model, views["train"])
-        terms = seeded_losses(model, first_batch(dataset), views["train"])
+        terms = seeded_losses(model, first_batch(dataset, model), views["train"])
         total(terms).backward()
         assert all(torch.isfinite(term) for term in terms.values())
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
@@ -293,7 +296,7 @@ def test_rows_filled_with_a_mean_are_like_zeros_in_the_first_step(method: str) -
         view = build_views(data, masks, Mean())["train"]
         model = build(method, data)
         start_epoch(model, view)
-        total(seeded_losses(model, first_batch(data), view)).backward()
+        total(seeded_losses(model, first_batch(data, model), view)).backward()
         sizes.append(torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm())
     zeros, means = sizes
     assert torch.isfinite(means) and means <= 10 * zeros

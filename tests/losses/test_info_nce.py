@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recmm.losses import chunked_info_nce, info_nce, pairwise_info_nce
+from recmm.losses import chunked_info_nce, info_nce, mutual_info_nce, pairwise_info_nce
 
 InfoNCE = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -113,3 +113,14 @@ def test_an_excluded_candidate_is_none(temperature: float, limit: int | None) ->
     inputs = (anchors, others)
     for ours, theirs in zip(torch.autograd.grad(value, inputs), torch.autograd.grad(naive, inputs), strict=True):
         assert torch.allclose(ours, theirs)
+
+
+def test_mutual_info_nce_has_the_other_nodes_of_both_views_as_negatives() -> None:
+    a, b = torch.randn(2, 5, 4, dtype=torch.float64).unbind()
+    total = 0.0
+    for i in range(5):
+        against = [math.exp(F.cosine_similarity(a[i], b[j], dim=0) / 0.5) for j in range(5)]
+        own = [math.exp(F.cosine_similarity(a[i], a[j], dim=0) / 0.5) for j in range(5) if j != i]
+        total += -math.log(against[i] / sum(against + own)) / 5
+    assert mutual_info_nce(a, b, 0.5).item() == pytest.approx(total)
+    assert torch.autograd.gradcheck(partial(mutual_info_nce, temperature=0.5), (a.requires_grad_(), b))
