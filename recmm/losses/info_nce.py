@@ -116,17 +116,19 @@ def chunked_info_nce(
     return sums - (own.mean() if weights is None else weights @ own)
 
 
-def mutual_info_nce(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
+def mutual_info_nce(a: Tensor, b: Tensor, temperature: float, anchors: Tensor | None = None) -> Tensor:
     """InfoNCE of n nodes in two views, [n, d] each, with the other nodes of both views as negatives (GRACE, Zhu et al.,
     2020). It is the mean over i of
 
         -log exp(cos(a_i, b_i) / temperature) / (sum_j exp(cos(a_i, b_j) / temperature)
                                                  + sum over j other than i of exp(cos(a_i, a_j) / temperature))
+
+    Args:
+        anchors: int64, the i that the mean runs over; all n if not given.
     """
-    anchors, others = F.normalize(anchors, dim=1), F.normalize(others, dim=1)
-    inter = anchors @ others.T / temperature
-    intra = (anchors @ anchors.T / temperature).fill_diagonal_(-torch.inf)
-    return F.cross_entropy(torch.cat([inter, intra], 1), torch.arange(len(anchors), device=anchors.device))
+    anchors = torch.arange(len(a), device=a.device) if anchors is None else anchors
+    rows, both = a.index_select(0, anchors), torch.cat([b, a])
+    return chunked_info_nce(rows, both, anchors, temperature, excluded=len(b) + anchors)
 
 
 def pairwise_info_nce(

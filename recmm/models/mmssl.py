@@ -8,7 +8,6 @@ from torch import Tensor
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
-from recmm.graph import Graph, row_starts
 from recmm.losses import bpr_of, mutual_info_nce, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
@@ -19,6 +18,7 @@ from recmm.nn.adversary import Critic, gradient_penalty
 from recmm.nn.id_table import id_table
 from recmm.nn.modality_attention import ModalityAttention
 from recmm.nn.modality_input import Projection
+from recmm.nn.modality_relations import OneSidedPropagation, Relation
 from recmm.nn.rows import unit_rows
 from recmm.settings import ComponentSettings
 
@@ -36,13 +36,6 @@ class Adversary(ComponentSettings):
     penalty: float = hp(0.3, "weight of the gradient penalty in the critic's loss; released code .3", ge=0)
     similarity: float = hp(100.0, "weight of cos(u, i) in the rows of interactions; released code 100", ge=0)
     lr: float = hp(3e-4, "of the critic's Adam, with betas .5 and .9; released code 3e-4", gt=0)
-
-
-class Relation(NamedTuple):
-    """G^m as means: users of their items, [n_users, n_items], and items of their users, [n_items, n_users]."""
-
-    to_users: Graph
-    to_items: Graph
 
 
 class Encoded(NamedTuple):
@@ -110,17 +103,11 @@ class MMSSL(Recommender):
 
     settings: Settings
     in_batch_losses = True
-    CHUNK = 1024
-    """Users whose best items are found at once."""
 
     def __init__(self, catalog: Catalog, **values: Any) -> None:
         super().__init__(catalog, **values)
         s, n_modalities = self.settings, len(catalog.dims)
-        users, items = catalog.train_users, catalog.train_items
-        self.histories = Graph(users, items, (catalog.n_users, catalog.n_items))  # R
-        self.to_users = self.histories.with_values(catalog.user_counts()[users].float().rsqrt())  # P_u
-        self.to_items = self.histories.transposed().with_values(catalog.item_counts()[items].float().rsqrt())  # P_i
-        self.starts = row_starts(users, catalog.n_users).tolist()
+        self.graph = OneSidedPropagation(catalog)
         self.ego = id_table(catalog.n_users + catalog.n_items, s.dim)
         self.projection = Projection(list(catalog.dims.values()), s.dim)
         if s.k:
@@ -152,34 +139,16 @@ class MMSSL(Recommender):
         """G^m of every modality; none with k 0."""
         if not self.settings.k:
             return []
-        f = self.of_nodes(self.features(self.projection(list(view.features.values()))))
-        return [self.best(users, items) for users, items in zip(*(x.unbind(1) for x in f), strict=True)]
-
-    def best(self, users: Tensor, items: Tensor) -> Relation:
-        """Every user and its k items of greatest inner product outside its history; scores of 0 are no edges."""
-        k, found = min(self.settings.k, len(items)), []
-        for first in range(0, len(users), self.CHUNK):
-            scores = users[first : first + self.CHUNK] @ items.T
-            known = slice(self.starts[first], self.starts[min(first + self.CHUNK, len(users))])
-            scores[self.histories.rows[known] - first, self.histories.columns[known]] = -torch.inf
-            found.append(scores.topk(k, sorted=False))
-        values, columns = (torch.cat(part).flatten() for part in zip(*found, strict=True))
-        rows = torch.arange(len(users), device=users.device).repeat_interleave(k)
-        edges = (values.isfinite() & (values != 0)).float()
-        graph = Graph(rows, columns, (len(users), len(items)), edges)
-        return Relation(graph.mean(), graph.transposed().mean())
+        f = self.of_nodes(self.graph.two_hops(self.projection(list(view.features.values()))))
+        pairs = zip(*(x.unbind(1) for x in f), strict=True)
+        return [self.graph.best(users, items, self.settings.k) for users, items in pairs]
 
     # ------------------------------------------------------------------ representation
-
-    def features(self, f: Tensor) -> Tensor:
-        """F^m of all nodes, from f^m [n_items, M, d]: [n_users + n_items, M, d]."""
-        users = self.to_users(f.flatten(1))
-        return torch.cat([users, self.to_items(users)]).unflatten(1, f.shape[1:])
 
     def encode(self, view: ModalityView, relations: list[Relation]) -> Encoded:
         s = self.settings
         f = self.projection(list(view.features.values()))
-        features = self.features(F.dropout(f, s.dropout, self.training))
+        features = self.graph.two_hops(F.dropout(f, s.dropout, self.training))
         ids, related = self.of_nodes(self.ego), torch.zeros_like(features)
         nodes = self.ego
         if relations:
@@ -187,13 +156,7 @@ class MMSSL(Recommender):
             to_items = torch.stack([relation.to_items(ids.users) for relation in relations], 1)
             related = torch.cat([to_users, to_items])
             nodes = nodes + s.guidance * unit_rows(self.attention(related))
-        total, items = nodes, self.of_nodes(nodes).items
-        for layer in range(1, s.n_layers + 1):
-            activation = layer == s.n_layers and s.last == "softmax"
-            users = self.to_users(items).softmax(1) if activation else self.to_users(items)
-            items = self.to_items(users).softmax(1) if activation else self.to_items(users)
-            total = total + torch.cat([users, items])
-        return Encoded(total / (s.n_layers + 1), features, related)
+        return Encoded(self.graph(nodes, s.n_layers, s.last), features, related)
 
     def encoded_for(self, batch: Pairs, view: ModalityView) -> Encoded:
         """The critic's forward pass, if it was on this batch: nothing has changed since. Otherwise a new one."""
@@ -248,7 +211,7 @@ class MMSSL(Recommender):
         """R of n users, dense: [n, n_items]."""
         chosen = self.ego.new_zeros(self.catalog.n_users, len(users))
         chosen[users, torch.arange(len(users), device=users.device)] = 1
-        return self.histories.transposed()(chosen).T
+        return self.graph.histories.transposed()(chosen).T
 
     def fake_rows(self, encoded: Encoded, users: Tensor) -> Tensor:
         """Of n users by every modality, [M n, n_items]."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
-from recmm.losses import bpr, chunked_info_nce, squared_l2
+from recmm.losses import bpr, mutual_info_nce, squared_l2
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
 from recmm.models.settings import MethodSettings, hp
@@ -209,10 +209,6 @@ class MoDiCF(Recommender):
             related: u^m, [n_users, M, d].
             final: [n_users, d].
         """
-        n_users = len(final)
-        anchors = torch.randperm(n_users, device=final.device)[: self.settings.contrast_users]
-        total = final.new_zeros(())
-        for view in related.unbind(1):
-            rows, both = view.index_select(0, anchors), torch.cat([final, view])
-            total = total + chunked_info_nce(rows, both, anchors, self.settings.temperature, excluded=n_users + anchors)
-        return total
+        anchors = torch.randperm(len(final), device=final.device)[: self.settings.contrast_users]
+        temperature = self.settings.temperature
+        return torch.stack([mutual_info_nce(x, final, temperature, anchors) for x in related.unbind(1)]).sum()
