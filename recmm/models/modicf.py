@@ -84,7 +84,10 @@ class MoDiCF(Recommender):
         direct: float = hp(0.3, "alpha_2, weight of the BPR of kappa; released code .3 (TikTok), .7 (Baby), .5", ge=0)
         gamma: float = hp(0.01, "taken off s in a score; released code .01 (Baby), 20 (TikTok), chosen on test", ge=0)
         final_l2: float = hp(1e-5, "weight of 1/2 ||final embeddings of the batch||^2 / batch_size", ge=0)
-        training: Training = hp(Training(), "released code: Adam, lr 1e-4, batches of 2048, pairs: user")
+        training: Training = hp(
+            Training(batch_size=4096),
+            "released code: Adam, lr 1e-4, batches of 2048, pairs: user; batches of 4096 halve an epoch's time",
+        )
 
     settings: Settings
     in_batch_losses = True
