@@ -251,35 +251,38 @@ class DGMRec(Recommender):
             "content_norm": s.content_norm * frobenius_norm(*of_positives),
         }
         users, _ = self.candidates(batch.users)
-        items, place = self.candidates(batch.positives)
+        positives, place = self.candidates(batch.positives)
+        items = torch.unique(torch.cat([batch.positives, batch.negatives]))
+        g, shown = x.g.index_select(0, items), view.mask[items]
         (e_u, e_i, _), (c_u, c_i, _) = ids.chunk(3), contents.chunk(3)
-        g_u, g_i = c_u[:, :, 0].sum(1), c_i[:, :, 0].sum(1)
+        g_u, e_p, c_p = c_u[:, :, 0].sum(1), e_i.index_select(0, positives), c_i.index_select(0, positives)
+        g_p = c_p[:, :, 0].sum(1)
         if s.inter and len(x.raw) > 1:
-            terms["inter"] = s.inter * self.between_modalities(x.g, c_u[users, :, 0], batch, view)
+            terms["inter"] = s.inter * self.between_modalities(g, shown, c_u.index_select(0, users)[:, :, 0])
         if s.intra:
-            pairs = [(e_u, e_i, s.temperature_specific), (g_u, g_i, s.temperature_general)]
-            pairs += [(c_u[:, m, 1], c_i[:, m, 1], s.temperature_specific) for m in range(len(x.raw))]
-            terms["intra"] = s.intra * torch.stack([info_nce(u, i[items], t, place) for u, i, t in pairs]).sum()
+            pairs = [(e_u, e_p, s.temperature_specific), (g_u, g_p, s.temperature_general)]
+            pairs += [(c_u[:, m, 1], c_p[:, m, 1], s.temperature_specific) for m in range(len(x.raw))]
+            terms["intra"] = s.intra * torch.stack([info_nce(u, i, t, place) for u, i, t in pairs]).sum()
         if s.align:
-            sides = [(e_i[items], g_i[items]), (e_u[users], g_u[users])]
-            terms["align"] = s.align * torch.stack([info_nce(e, g, s.temperature_align) for e, g in sides]).sum()
+            sides = [(e_p, g_p), (e_u.index_select(0, users), g_u.index_select(0, users))]
+            terms["align"] = s.align * torch.stack([info_nce(*side, s.temperature_align) for side in sides]).sum()
         if self.conditionals is not None:
             rows = n_users + self.sample(torch.arange(self.catalog.n_items, device=ids.device))
-            g, z = x.contents.index_select(0, rows).unbind(2)
-            terms["club"] = s.club * self.conditionals.bounds(z.unbind(1), g.unbind(1)).sum()
+            general, specific = x.contents.index_select(0, rows).unbind(2)
+            terms["club"] = s.club * self.conditionals.bounds(specific.unbind(1), general.unbind(1)).sum()
         if s.reconstruction:
             terms["reconstruction"] = s.reconstruction * self.reconstruction(x, view)
         if s.generation:
-            terms["generation"] = s.generation * self.generation(x, batch, completed)
+            terms["generation"] = s.generation * self.generation(x, g, shown, items, completed.borrowed)
         return terms
 
-    def between_modalities(self, g: Tensor, users: Tensor, batch: Pairs, view: ModalityView) -> Tensor:
-        """Contrasts of all pairs of modalities, from g of all items and G_u [n, M, d] of the batch's users."""
-        items, t1, terms = batch_items(batch), self.settings.temperature_general, []
+    def between_modalities(self, g: Tensor, shown: Tensor, users: Tensor) -> Tensor:
+        """Contrasts of all pairs of modalities, from g [n, M, d] of items that have ``shown`` and G_u of users."""
+        t1, terms = self.settings.temperature_general, []
         for m, n in combinations(range(g.shape[1]), 2):
-            both = items[view.mask[items][:, [m, n]].all(1)]
+            both = (shown[:, m] & shown[:, n]).nonzero()[:, 0]
             if len(both):
-                terms.append(info_nce(g[both, m], g[both, n], t1))
+                terms.append(info_nce(g[:, m].index_select(0, both), g[:, n].index_select(0, both), t1))
             terms.append(info_nce(users[:, m], users[:, n], t1))
         return torch.stack(terms).sum()
 
@@ -295,17 +298,17 @@ class DGMRec(Recommender):
                 total = total + F.mse_loss(made, self.target(raw[rows]))
         return total
 
-    def generation(self, x: Encoded, batch: Pairs, completed: Completed) -> Tensor:
-        """Mean square error of gen_m and T_m on those items of the batch that have m, summed over modalities."""
-        items = batch_items(batch)
-        shown = completed.view.mask[items]
+    def generation(self, x: Encoded, g: Tensor, shown: Tensor, items: Tensor, borrowed: Tensor) -> Tensor:
+        """Mean square error of gen_m and T_m on those of ``items`` (int64 [n]) that have m, summed over modalities.
+
+        g [n, M, d] and ``shown`` bool [n, M] are of these items, ``borrowed`` [n_items, M, d] is of all.
+        """
         if self.settings.matched_inputs:
-            g = x.g[items]
-            source = torch.where(shown[:, :, None], g, completed.borrowed[items])
+            source = torch.where(shown[:, :, None], g, borrowed.index_select(0, items))
         else:
-            source = g = x.contents[self.catalog.n_users + items, :, 0]
-        g, s = self.target(g), self.target(x.s[items])
-        source, phi = (perturbed(part, self.settings.noise) for part in (source, x.phi[items]))
+            source = g = x.contents.index_select(0, self.catalog.n_users + items)[:, :, 0]
+        g, s = self.target(g), self.target(x.s.index_select(0, items))
+        source, phi = (perturbed(part, self.settings.noise) for part in (source, x.phi.index_select(0, items)))
         terms = []
         for m, (generate, weights) in enumerate(zip(self.generators, shown.to(g.dtype).unbind(1), strict=True)):
             error = (generate(phi[:, m]) - s[:, m]).square().mean(1)
@@ -331,11 +334,6 @@ class DGMRec(Recommender):
 
     def target(self, x: Tensor) -> Tensor:
         return x.detach() if self.settings.fixed_targets else x
-
-
-def batch_items(batch: Pairs) -> Tensor:
-    """The positive and negative items of a batch, once each: int64 [n]."""
-    return torch.unique(torch.cat([batch.positives, batch.negatives]))
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float, place: Tensor | None = None) -> Tensor:

@@ -107,7 +107,8 @@ class Reference:
             replaced = ~mask[:, m] & ((s.generate == "all") | ((~mask).sum(1) == 1))
             self.x.append(np.where(replaced[:, None], made, given[m]))
         self.g, self.s = self.halves(model, self.x)
-        self.general, self.specific = [], []
+        self.general: list[np.ndarray] = []
+        self.specific: list[np.ndarray] = []
         for m in range(n_m):
             graph = knn(self.x[m], mask[:, m], s.k, eta)
             power = np.linalg.matrix_power(graph, s.n_item_layers)
@@ -162,6 +163,7 @@ def reference_terms(model: DGMRec, view: ModalityView) -> dict[str, float]:
         del terms["inter"]
     terms["club"] = terms["reconstruction"] = terms["generation"] = 0.0
     torch.manual_seed(7)
+    assert model.conditionals is not None
     for m in range(n_m):
         a, b = (part[m][N_USERS:] for part in (x.general, x.specific))
         mean, log_variance = (
