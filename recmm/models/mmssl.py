@@ -1,5 +1,6 @@
 """MMSSL (Wei et al., WWW 2023): relations that each modality suggests, an adversary against them, and a contrast."""
 
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -121,8 +122,8 @@ class MMSSL(Recommender):
         adversary = self.settings.adversary
         if not adversary.weight:
             return [Stage()]
-        adam = lambda p: torch.optim.Adam(p, adversary.lr, betas=(0.5, 0.9))  # noqa: E731
-        return [Stage(opponents={"critic": Opponent(self.critic.parameters, self.critic_losses, adam)})]
+        optimizer = partial(torch.optim.Adam, lr=adversary.lr, betas=(0.5, 0.9))
+        return [Stage(opponents={"critic": Opponent(self.critic.parameters, self.critic_losses, optimizer)})]
 
     # ------------------------------------------------------------------ relations that the modalities suggest
 

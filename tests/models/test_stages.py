@@ -63,6 +63,7 @@ class Watch(Checkpoint):
         steps = {int(state["step"]) for state in optimizer.state.values()}
         self.epochs.append(
             {"changed": changed, "terms": terms, "batches": trainer.num_training_batches, "steps": steps}
+            | {"stage_epoch": pl_module.stage_epoch}
         )
 
 
@@ -85,6 +86,7 @@ def test_each_stage_trains_its_own_on_its_own_batches_with_a_fresh_optimiser(dat
     assert third["changed"] == fourth["changed"] == {"ego", "generator", "critic"}
     assert [epoch["batches"] for epoch in watch.epochs] == [2, 2, n_pairs, n_pairs]  # 43 items in batches of 32
     assert [epoch["steps"] for epoch in watch.epochs] == [{2}, {4}, {n_pairs}, {2 * n_pairs}]
+    assert [epoch["stage_epoch"] for epoch in watch.epochs] == [0, 1, 0, 1]
     assert first["terms"] == {"train/loss", "train/reconstruction"}
     joint = {"train/loss", "train/bpr", "train/ego_l2", "train/fooled", "train/critic/real", "train/critic/fake"}
     assert third["terms"] == joint
