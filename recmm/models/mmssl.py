@@ -151,7 +151,7 @@ class MMSSL(Recommender):
         f = self.projection(list(view.features.values()))
         features = self.graph.two_hops(F.dropout(f, s.dropout, self.training))
         ids, related = self.of_nodes(self.ego), torch.zeros_like(features)
-        nodes = self.ego
+        nodes: Tensor = self.ego
         if relations:
             to_users = torch.stack([relation.to_users(ids.items) for relation in relations], 1)
             to_items = torch.stack([relation.to_items(ids.users) for relation in relations], 1)
