@@ -18,8 +18,8 @@ from epoch import Timed, compose_config
 from floor import RecordedStep
 
 METHODS = (
-    "lightgcn,mfbpr,vbpr,ngcf,sgl,ncl,hccf,lattice,bm3,mgcn,smore,slmrec,mmgcn,grcn,freedom,milk,invpref,lightgcn_m,"
-    "ci2mg,i3mrec"
+    "lightgcn,mfbpr,vbpr,ngcf,sgl,ncl,hccf,lattice,bm3,mgcn,smore,slmrec,mmgcn,grcn,dualgnn,mmgcl,mmssl,invrl,sibrar,"
+    "modicf,dgmrec,freedom,milk,invpref,lightgcn_m,ci2mg,i3mrec"
 )
 
 
