@@ -70,8 +70,9 @@ def whole() -> Array:
 def by_hand(model: DualGNN, view: ModalityView, incidences: list[Array]) -> Array:
     """Final embeddings of all nodes with L = 2, from the interactions of every modality's graph."""
     z, items = np.zeros((N_USERS, D)), np.zeros((N_ITEMS, D))
+    projectors: list[Any] = list(model.projectors)
     for m, x in enumerate(map(array, view.features.values())):
-        first, _, second = model.projectors[m]
+        first, _, second = projectors[m]
         hidden = x @ array(first.weight).T + array(first.bias)
         f = np.where(hidden > 0, hidden, 0.01 * hidden) @ array(second.weight).T + array(second.bias)
         h = np.concatenate([array(model.preferences[m]), f])
@@ -93,7 +94,8 @@ def by_hand(model: DualGNN, view: ModalityView, incidences: list[Array]) -> Arra
 @pytest.mark.parametrize("drop_items", [0.0, 0.25])
 def test_every_term_by_hand(k: int, drop_items: float) -> None:
     model, view = start(make(l2=0.7, k=k, drop_items=drop_items)), toy_view()
-    incidences = [array(dense(graph))[:N_USERS, N_USERS:] > 0 for graph in model._drawn] or [whole(), whole()]
+    drawn = [array((dense(graph) > 0)[:N_USERS, N_USERS:]) for graph in model._drawn]
+    incidences = drawn or [whole(), whole()]
     final = by_hand(model, view, incidences)
     u, i, j = (final[np.asarray(x)] for x in (BATCH.users, N_USERS + BATCH.positives, N_USERS + BATCH.negatives))
     terms = model.losses(BATCH, view)

@@ -90,8 +90,8 @@ def channels(model: MMGCL, view: ModalityView, a: Array) -> list[Array]:
     degrees = np.maximum(a.sum(1), 1)
     a = a / np.sqrt(degrees[:, None] * degrees)
     ego = array(model.ego)
-    starts = [ego]
-    for (project,), x in zip(model.projection.maps, map(array, view.features.values()), strict=True):
+    starts, maps = [ego], list[Any](model.projection.maps)
+    for (project,), x in zip(maps, map(array, view.features.values()), strict=True):
         starts.append(np.concatenate([ego[:N_USERS], affine(project, unit(x))]))
     return [(e + a @ e + a @ a @ e) / 3 for e in starts]
 
@@ -121,8 +121,8 @@ def test_bpr_and_scores_by_hand() -> None:
 def test_the_contrast_of_views_by_hand(
     unique: bool, challenging: bool, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keywords = {"contrast": 0.7, "temperature": 0.5, "contrast_unique": unique, "challenging": challenging}
-    model, view = make(center=False, **keywords), toy_view()
+    model = make(center=False, contrast=0.7, temperature=0.5, contrast_unique=unique, challenging=challenging)
+    view = toy_view()
     torch.manual_seed(seed)
     drawn = Drawn(monkeypatch)
     value = model.losses(BATCH, view)["contrast"].item()
@@ -161,15 +161,15 @@ def test_without_the_contrast_it_is_lightgcn_m() -> None:
     twin = LightGCNM(catalog(), variant="b", dim=D, n_layers=L, ego_l2=0.0)
     torch.manual_seed(3)
     model, view = MMGCL(catalog(), dim=D, n_layers=L, contrast=0.0), toy_view()
-    for ours, theirs in zip(model.represent(view), twin.represent(view), strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for mine, other in zip(model.represent(view), twin.represent(view), strict=True):
+        torch.testing.assert_close(mine, other)
     ours, theirs = model.losses(BATCH, view), twin.losses(BATCH, view)
     assert set(ours) == {"bpr"}
     torch.testing.assert_close(ours["bpr"], theirs["bpr"])
     for one in (ours, theirs):
         total(one).backward()
-    for (name, p), (other, q) in zip(model.named_parameters(), twin.named_parameters(), strict=True):
-        assert name == other
+    for (name, p), (same, q) in zip(model.named_parameters(), twin.named_parameters(), strict=True):
+        assert name == same
         torch.testing.assert_close(p.grad, q.grad)
 
 
