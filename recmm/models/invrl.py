@@ -156,23 +156,28 @@ class InvRL(Recommender):
     def represent(self, view: ModalityView) -> Embeddings:
         return Embeddings(self.users, torch.cat([self.items, self.gated(view, self.gate()) @ self.weight.T], 1))
 
-    def of_pairs(self, logits: Tensor, batch: Pairs, items: Tensor) -> Tensor:
-        """Loss of every pair of a batch, [B], from the scores of its item and negatives, [B, 1 + k]."""
-        weights = 1 + self.beta_users[batch.users][:, None] * self.beta_items[items]
-        positive, negatives = F.softplus(-logits[:, 0]), F.softplus(logits[:, 1:])
-        return weights[:, 0] * positive + (weights[:, 1:] * negatives).mean(1)
-
     # ------------------------------------------------------------------ objectives
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         content = self.gated(view, self.gate().detach()) @ self.weight.T
-        return {"pairs": self.of_batch(batch, content).mean(), **self.norms()}
+        return {"pairs": self.of_pairs(self.logits(batch, content), batch).mean(), **self.norms()}
 
-    def of_batch(self, batch: Pairs, content: Tensor) -> Tensor:
-        """Loss of every pair, from W (x * gate) of all items."""
-        items, users = candidates(batch), self.users.index_select(0, batch.users)
+    def logits(self, batch: Pairs, content: Tensor) -> Tensor:
+        """Scores of every pair's item and its negatives, [B, 1 + k], from W (x * gate) of all items."""
         table = torch.cat([self.items, content], 1)
-        return self.of_pairs(products(users, table, items), batch, items)
+        return products(self.users.index_select(0, batch.users), table, candidates(batch))
+
+    def weights(self, batch: Pairs) -> tuple[Tensor, Tensor]:
+        """Of every pair's item and its negatives, w or w / k, and the sign of a softplus's argument, [B, 1 + k]."""
+        items = candidates(batch)
+        w = 1 + self.beta_users[batch.users][:, None] * self.beta_items[items]
+        is_first = torch.arange(items.shape[1], device=w.device) == 0
+        return w / torch.where(is_first, 1, items.shape[1] - 1), torch.where(is_first, -1.0, 1.0).expand_as(w)
+
+    def of_pairs(self, logits: Tensor, batch: Pairs) -> Tensor:
+        """Loss of every pair, [B]."""
+        weights, signs = self.weights(batch)
+        return (weights * F.softplus(signs * logits)).sum(1)
 
     def norms(self) -> dict[str, Tensor]:
         s, size = self.settings, self.settings.training.batch_size
@@ -190,26 +195,37 @@ class InvRL(Recommender):
         environments = self.environments[batch.rows].long()
         content = (x @ self.maps.flatten(0, 1).T).unflatten(1, (n_environments, -1)).flatten(0, 1)
         own = items * n_environments + environments[:, None]  # rows of the item's content in the pair's environment
-        losses = self.of_pairs(fixed + products(content_users, content, own), batch, items)
-        return {"environments": means(losses, environments, n_environments)[0].sum()}
+        losses = self.of_pairs(fixed + products(content_users, content, own), batch)
+        return {"environments": (losses @ shares(environments, n_environments)).sum()}
 
     def invariant_losses(self, number: int, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         """Of the ``number``-th round, from 0."""
-        s, size = self.settings.search, self.settings.training.batch_size
-        content = self.gated(view, self.gate(s.noise)) @ self.weight.T
-        losses = self.of_batch(batch, content)
-        of_each, present = means(losses, self.environments[batch.rows].long(), s.n_environments)
-        gradients = [torch.autograd.grad(size * loss, self.weight, create_graph=True)[0] for loss in of_each]
-        g, n_present = torch.stack(gradients), present.sum()
+        s, size, gate = self.settings.search, self.settings.training.batch_size, self.gate(self.settings.search.noise)
+        logits = self.logits(batch, self.gated(view, gate) @ self.weight.T)
+        of_pair = shares(self.environments[batch.rows].long(), s.n_environments)
+        present = of_pair.any(0).to(logits.dtype)
+        g, n_present = size * self.gradients(logits, of_pair, gate, batch, view), present.sum()
         spread = (present[:, None, None] * (g - g.sum(0) / n_present).square()).sum(0)
         penalty = (spread * (self.gates + 0.5)).square().sum() / size
         growth = s.growth**number
         return {
-            "pairs": of_each.sum() / n_present,
+            "pairs": (self.of_pairs(logits, batch) @ of_pair).sum() / n_present,
             "invariance": s.alpha * growth * penalty,
             "gate_l2": s.gate_l2 * growth * self.gates.square().sum(),
             **self.norms(),
         }
+
+    def gradients(self, logits: Tensor, of_pair: Tensor, gate: Tensor, batch: Pairs, view: ModalityView) -> Tensor:
+        """dL_e / dW of every environment, [E, content_dim, sum of D_m], from the pairs' shares in L_e [B, E].
+
+        In closed form, so that no backward pass has to be differentiated: the slope of a score times u x^T, summed.
+        """
+        weights, signs = self.weights(batch)
+        slopes = weights * signs * (signs * logits).sigmoid()
+        x: Tensor = self.prepared(view)
+        sums = F.embedding_bag(candidates(batch), x, per_sample_weights=slopes, mode="sum") * gate
+        users = self.users.index_select(0, batch.users)[:, self.settings.dim :]
+        return torch.einsum("be,bc,bd->ecd", of_pair, users, sums)
 
 
 def candidates(batch: Pairs) -> Tensor:
@@ -223,8 +239,7 @@ def products(users: Tensor, table: Tensor, rows: Tensor) -> Tensor:
     return (gathered @ users[:, :, None])[:, :, 0]
 
 
-def means(values: Tensor, groups: Tensor, n_groups: int) -> tuple[Tensor, Tensor]:
-    """Mean of the values [n] in each group, 0 in an empty one, and 1 for every group that is not, [n_groups] each."""
-    members = F.one_hot(groups, n_groups).to(values.dtype)
-    counts = members.sum(0)
-    return values @ members / counts.clamp_min(1), (counts > 0).to(values.dtype)
+def shares(groups: Tensor, n_groups: int) -> Tensor:
+    """groups int64 [n] -> [n, n_groups], with which the means of the groups are values [n] @ shares; 0 if empty."""
+    members = F.one_hot(groups, n_groups).float()
+    return members / members.sum(0).clamp_min(1)
