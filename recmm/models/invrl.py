@@ -69,7 +69,7 @@ class InvRL(Recommender):
         content_l2: float = hp(1e-2, "weight of W's norm; released code 1e-2", ge=0)
         pretrain: int = hp(10, "epochs of pretraining; released code: to convergence", ge=0)
         search: Search = hp(Search(), "how environments and gates are found")
-        training: Training = hp(Training(), "released code: Adam, lr 1e-3, batches of 512")
+        training: Training = hp(Training(lr=1e-2), "released code: Adam, lr 1e-3, batches of 512")
 
     settings: Settings
     in_batch_losses = True

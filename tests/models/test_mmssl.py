@@ -39,6 +39,10 @@ def array(x: Tensor) -> Array:
     return x.detach().double().numpy()
 
 
+def affine(layer: Any, x: Array) -> Array:
+    return x @ array(layer.weight).T + array(layer.bias)
+
+
 def unit(x: Array) -> Array:
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
@@ -56,10 +60,8 @@ class ByHand:
     """A forward pass with two modalities, two layers and two heads."""
 
     def __init__(self, model: MMSSL, view: ModalityView, last: str = "softmax") -> None:
-        f = [
-            array(x) @ array(project[0].weight).T + array(project[0].bias)
-            for project, x in zip(model.projection.maps, view.features.values(), strict=True)
-        ]
+        maps: Any = model.projection.maps
+        f = [affine(project[0], array(x)) for project, x in zip(maps, view.features.values(), strict=True)]
         self.f_users = [P_U @ x for x in f]
         self.f_items = [P_I @ x for x in self.f_users]
         ids = array(model.ego)
@@ -132,10 +134,10 @@ def test_every_term_of_the_critic_by_hand() -> None:
     def critic(rows: Array) -> Array:
         x = rows
         for layer, norm in zip(linear[:2], norms, strict=True):
-            x = x @ array(layer.weight).T + array(layer.bias)
+            x = affine(layer, x)
             x = np.where(x > 0, x, 0.01 * x)
             x = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5) * array(norm.weight) + array(norm.bias)
-        return 100 / (1 + np.exp(-(x @ array(linear[2].weight).T + array(linear[2].bias))))
+        return 100 / (1 + np.exp(-affine(linear[2], x)))
 
     assert terms["fake"].item() == pytest.approx(critic(fake).mean(), rel=1e-3)
     assert terms["real"].item() == pytest.approx(-critic(real).mean(), rel=1e-3)
