@@ -98,7 +98,7 @@ class MMSSL(Recommender):
         final_l2: float = hp(1e-5, "weight of 1/2 ||final embeddings of the batch||^2 / batch_size", ge=0)
         feature_l2: float = hp(1e-5, "weight of 1/2 sum_m ||F^m||^2 / n_items; released code 1e-5", ge=0)
         training: Training = hp(
-            Training(optimizer="adamw", lr=5e-3, weight_decay=1e-2, batch_size=2048),
+            Training(optimizer="adamw", lr=5e-3, weight_decay=1e-2, batch_size=4096),
             "released code: adamw, lr 5.5e-4, weight_decay 1e-2, batches of 1024, pairs: user",
         )
 

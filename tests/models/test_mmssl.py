@@ -101,7 +101,7 @@ def test_every_term_of_the_method_by_hand(last: str) -> None:
     terms = model.losses(BATCH, view)
     assert set(terms) == {"bpr", "final_l2", "feature_l2", "contrast", "adversary"}
     assert terms["bpr"].item() == pytest.approx(np.log1p(np.exp((u * j - u * i).sum(1))).mean(), rel=1e-4)
-    norms = 0.2 * ((u**2).sum() + (i**2).sum() + (j**2).sum()) / 2 / 2048
+    norms = 0.2 * ((u**2).sum() + (i**2).sum() + (j**2).sum()) / 2 / 4096
     assert terms["final_l2"].item() == pytest.approx(norms, rel=1e-4)
     assert terms["feature_l2"].item() == pytest.approx(0.3 * (hand.features**2).sum() / 2 / N_ITEMS, rel=1e-4)
     total, users = 0.0, np.array([0, 1, 2])  # the batch holds user 0 twice
