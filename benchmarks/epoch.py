@@ -69,7 +69,10 @@ class Timed:
         self.model: Recommender = build(cfg.model, catalog=self.datamodule.catalog)
 
     def round(self, *callbacks: Callback) -> dict[str, list[float]]:
-        """Seconds of training, of validation and of both with all else, for the round's epochs but the first."""
+        """Seconds of training, of validation and of both with all else, for the round's epochs but the first.
+
+        Of a method with several stages, training and validation are those of the last one.
+        """
         with tempfile.TemporaryDirectory() as folder:
             record = Record(Path(folder), {})
             record.checkpoint("last").parent.mkdir()
@@ -79,7 +82,8 @@ class Timed:
                 self.cfg.trainer.progress = False
             whole = WholeEpochs()
             make_trainer(self.cfg.trainer, [], [whole, checkpoints, *callbacks]).fit(self.model, self.datamodule)
-            rows: list[dict[str, Any]] = checkpoints.history[1:]
+            last = checkpoints.history[-1].get("stage")
+            rows: list[dict[str, Any]] = [row for row in checkpoints.history[1:] if row.get("stage") == last]
         return {
             "train": [row["seconds/train"] for row in rows],
             "val": [row["seconds/val"] for row in rows],

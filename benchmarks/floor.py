@@ -60,21 +60,24 @@ def _copy(value: Any) -> Any:
 
 
 class RecordedStep(Callback):
-    """The products of the second step of a fit: forward, backward, opponents and optimiser."""
+    """The products of the second step of a fit's last epoch: forward, backward, opponents and optimiser."""
 
     STEP = 1
 
     def __init__(self) -> None:
         self.recorded = Recorded()
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        if trainer.global_step == self.STEP:
+    def _is_now(self, trainer: pl.Trainer, batch_idx: int) -> bool:
+        return trainer.current_epoch + 1 == trainer.max_epochs and batch_idx == self.STEP
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        if self._is_now(trainer, batch_idx):
             self.recorded.__enter__()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        if trainer.global_step == self.STEP + 1:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._is_now(trainer, batch_idx):
             self.recorded.__exit__(None, None, None)
 
     @torch.no_grad()
