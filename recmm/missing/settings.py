@@ -207,9 +207,7 @@ class DGMRec(MissingSetting):
         ge=0,
         le=1,
     )
-    paper_imputer: str = hp(
-        "recmm.missing.imputers.Mean", "class that imputer=paper resolves to; DGMRec's authors impute the mean"
-    )
+    paper_imputer: str = hp("recmm.missing.imputers.Mean", "class that imputer=paper resolves to; the authors' choice")
 
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
         observed = dataset.features.observed
