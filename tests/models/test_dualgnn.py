@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recmm.data.batches import Pairs
 from recmm.data.catalog import Catalog
 from recmm.graph import Graph
 from recmm.missing.view import ModalityView
@@ -16,6 +15,7 @@ from recmm.models.dualgnn import DualGNN, co_users
 from recmm.models.lightgcn import LightGCN
 from recmm.seeding import seed_torch
 from tests.models.toys import (
+    BATCH,
     DIMS,
     ITEMS,
     N_ITEMS,
@@ -23,14 +23,14 @@ from tests.models.toys import (
     USERS,
     catalog,
     check_finite_step,
+    check_gradients,
     check_views_apart,
+    few_visible,
     randomised,
-    total,
     toy_view,
 )
 
 D = 6
-BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
 Array = NDArray[np.float64]
 
 
@@ -157,9 +157,7 @@ def test_weights_of_modalities_start_as_a_softmax() -> None:
 
 def test_gradients_reach_everything() -> None:
     model = start(make())
-    total(model.losses(BATCH, toy_view())).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
+    check_gradients(model, BATCH, toy_view())
 
 
 def test_another_view_is_another_input() -> None:
@@ -168,6 +166,5 @@ def test_another_view_is_another_input() -> None:
 
 @pytest.mark.parametrize("n_visible", [0, 1, N_ITEMS])
 def test_one_modality_of_which_hardly_anything_is_there(n_visible: int) -> None:
-    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
-    view = ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+    view = few_visible(n_visible)
     check_finite_step(start(make({"visual": 5})), BATCH, view)

@@ -21,18 +21,17 @@ from recmm.models.freedom import FREEDOM
 from recmm.models.lightgcn import LightGCN
 from recmm.seeding import seed_torch
 from tests.models.toys import (
+    BATCH,
     DIMS,
     N_ITEMS,
     N_USERS,
     catalog,
     check_finite_step,
+    check_gradients,
     check_views_apart,
     randomised,
-    total,
     toy_view,
 )
-
-BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
 
 
 def make(**keywords: Any) -> FREEDOM:
@@ -173,9 +172,7 @@ def test_without_its_parts_it_is_light_gcn() -> None:
 
 def test_gradients_reach_everything_but_hidden_rows() -> None:
     model, view = make(), toy_view()
-    total(model.losses(BATCH, view)).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
+    check_gradients(model, BATCH, view)
     for offset, visible in zip(model.raw.offsets, view.mask.unbind(1), strict=True):
         assert offset.grad is not None and not offset.grad[~visible].any()
 

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recmm.data.batches import Pairs
 from recmm.missing.view import ModalityView
 from recmm.models.grcn import GRCN
 from tests.models.toys import (
+    BATCH,
     DIMS,
     ITEMS,
     N_ITEMS,
@@ -19,14 +19,14 @@ from tests.models.toys import (
     USERS,
     catalog,
     check_finite_step,
+    check_gradients,
     check_views_apart,
+    few_visible,
     randomised,
-    total,
     toy_view,
 )
 
 D = 6
-BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
 Array = NDArray[np.float64]
 
 
@@ -104,9 +104,7 @@ def test_routing_moves_the_prototypes_of_users_with_a_history_alone() -> None:
 
 def test_gradients_reach_everything() -> None:
     model = make(l2=0.1)
-    total(model.losses(BATCH, toy_view())).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
+    check_gradients(model, BATCH, toy_view())
 
 
 def test_another_view_is_another_input() -> None:
@@ -115,6 +113,5 @@ def test_another_view_is_another_input() -> None:
 
 @pytest.mark.parametrize("n_visible", [0, 1, N_ITEMS])
 def test_one_modality_of_which_hardly_anything_is_there(n_visible: int) -> None:
-    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
-    view = ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+    view = few_visible(n_visible)
     check_finite_step(make({"visual": 5}), BATCH, view)

@@ -7,14 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from recmm.data.batches import Pairs
 from recmm.errors import ConfigError
 from recmm.missing.view import ModalityView
 from recmm.models.hccf import HCCF
 from recmm.models.lightgcn import LightGCN
-from tests.models.toys import ITEMS, N_ITEMS, N_USERS, USERS, catalog, randomised, total, toy_view
-
-BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
+from tests.models.toys import (
+    BATCH,
+    ITEMS,
+    N_ITEMS,
+    N_USERS,
+    USERS,
+    catalog,
+    randomised,
+    total,
+    toy_view,
+)
 
 
 def make(**keywords: Any) -> HCCF:

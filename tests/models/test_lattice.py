@@ -27,6 +27,7 @@ from tests.models.toys import (
     catalog,
     check_finite_step,
     check_views_apart,
+    few_visible,
     randomised,
     total,
     toy_view,
@@ -179,8 +180,7 @@ def test_trains_at_every_missing_rate(tiny_dataset: MultimodalDataset, rate: flo
 
 @pytest.mark.parametrize("n_visible", [0, 1, 2])
 def test_one_modality_of_which_hardly_anything_is_there(n_visible: int) -> None:
-    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
-    view = ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+    view = few_visible(n_visible)
     model = LATTICE(catalog({"visual": 5}), dim=6)
     values = gradients(model, view)
     assert values["ego"] is not None and all(grad is None or grad.isfinite().all() for grad in values.values())

@@ -21,20 +21,21 @@ from recmm.missing.views import build_views
 from recmm.models.mgcn import MGCN
 from recmm.models.training import Training
 from tests.models.toys import (
+    BATCH,
     ITEMS,
     N_ITEMS,
     N_USERS,
     USERS,
     catalog,
     check_finite_step,
+    check_gradients,
     check_views_apart,
+    few_visible,
     randomised,
-    total,
     toy_view,
 )
 
 D = 6
-BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
 
 
 def make(**keywords: Any) -> MGCN:
@@ -128,9 +129,7 @@ def test_the_contrast_in_textbook_form(unique: bool, info_nce: Callable[[Tensor,
 
 def test_gradients_reach_everything_but_hidden_rows() -> None:
     model, view = make(), toy_view()
-    total(model.losses(BATCH, view)).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
+    check_gradients(model, BATCH, view)
     for offset, visible in zip(model.raw.offsets, view.mask.unbind(1), strict=True):
         assert offset.grad is not None and not offset.grad[~visible].any()
 
@@ -163,8 +162,7 @@ def test_trains_at_every_missing_rate(tiny_dataset: MultimodalDataset, rate: flo
 
 @pytest.mark.parametrize("n_visible", [0, 1, 2])
 def test_one_modality_of_which_hardly_anything_is_there(n_visible: int) -> None:
-    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
-    view = ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+    view = few_visible(n_visible)
     model = MGCN(catalog({"visual": 5}), dim=D)
     check_finite_step(model, BATCH, view)
     assert torch.isfinite(model.score(torch.arange(N_USERS), view)).all()

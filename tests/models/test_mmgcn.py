@@ -8,10 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recmm.data.batches import Pairs
-from recmm.missing.view import ModalityView
 from recmm.models.mmgcn import MMGCN
 from tests.models.toys import (
+    BATCH,
     DIMS,
     ITEMS,
     N_ITEMS,
@@ -19,14 +18,14 @@ from tests.models.toys import (
     USERS,
     catalog,
     check_finite_step,
+    check_gradients,
     check_views_apart,
+    few_visible,
     randomised,
-    total,
     toy_view,
 )
 
 D = 6
-BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
 Array = NDArray[np.float64]
 
 
@@ -78,9 +77,7 @@ def test_ids_and_preferences_are_trained_or_kept(train_ids: bool) -> None:
     names = {name for name, _ in model.named_parameters()}
     tables = {"ego", "convolutions.0.preferences", "convolutions.1.preferences"}
     assert tables <= set(model.state_dict()) and (names & tables) == (tables if train_ids else set())
-    total(model.losses(BATCH, toy_view())).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
+    check_gradients(model, BATCH, toy_view())
 
 
 def test_another_view_is_another_input() -> None:
@@ -89,6 +86,5 @@ def test_another_view_is_another_input() -> None:
 
 @pytest.mark.parametrize("n_visible", [0, 1, N_ITEMS])
 def test_one_modality_of_which_hardly_anything_is_there(n_visible: int) -> None:
-    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
-    view = ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+    view = few_visible(n_visible)
     check_finite_step(make({"visual": 5}), BATCH, view)

@@ -20,6 +20,7 @@ from tests.models.toys import (
     catalog,
     check_finite_step,
     check_views_apart,
+    few_visible,
     randomised,
     toy_view,
 )
@@ -225,6 +226,5 @@ def test_another_view_is_another_input() -> None:
 
 @pytest.mark.parametrize("n_visible", [0, 1, N_ITEMS])
 def test_one_modality_of_which_hardly_anything_is_there(n_visible: int) -> None:
-    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
-    view = ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+    view = few_visible(n_visible)
     check_finite_step_of_both(make({"visual": 5}), BATCH, view)

@@ -29,6 +29,7 @@ from tests.models.toys import (
     USERS,
     catalog,
     check_views_apart,
+    few_visible,
     randomised,
     total,
     toy_view,
@@ -210,8 +211,7 @@ def test_another_view_is_another_input() -> None:
 
 @pytest.mark.parametrize("n_visible", [0, 1, N_ITEMS])
 def test_one_modality_of_which_hardly_anything_is_there(n_visible: int) -> None:
-    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
-    view = ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+    view = few_visible(n_visible)
     model = make({"visual": 5})
     terms = model.losses(BATCH, view) | model.completion_losses(torch.arange(N_ITEMS), view)
     total(terms).backward()

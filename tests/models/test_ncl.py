@@ -7,15 +7,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from recmm.data.batches import Pairs
 from recmm.errors import ConfigError
 from recmm.missing.view import ModalityView
 from recmm.models.lightgcn import LightGCN
 from recmm.models.ncl import NCL
 from recmm.seeding import seed_torch
-from tests.models.toys import ITEMS, N_ITEMS, N_USERS, USERS, catalog, randomised, total, toy_view
+from tests.models.toys import (
+    BATCH,
+    ITEMS,
+    N_ITEMS,
+    N_USERS,
+    USERS,
+    catalog,
+    randomised,
+    total,
+    toy_view,
+)
 
-BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
 VALUES = {"dim": 5, "structure": 0.7, "alpha": 1.5, "prototype": 0.3, "n_clusters": 3, "warm_up": 2, "ego_l2": 0.1}
 
 

@@ -14,9 +14,17 @@ from recmm.errors import ConfigError
 from recmm.missing.view import ModalityView
 from recmm.models.ngcf import NGCF
 from recmm.models.training import Training
-from tests.models.toys import ITEMS, N_ITEMS, N_USERS, USERS, catalog, randomised, total, toy_view
-
-BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
+from tests.models.toys import (
+    BATCH,
+    ITEMS,
+    N_ITEMS,
+    N_USERS,
+    USERS,
+    catalog,
+    check_gradients,
+    randomised,
+    toy_view,
+)
 
 
 def make(**keywords: Any) -> NGCF:
@@ -113,9 +121,7 @@ def test_dropout_acts_in_training_alone() -> None:
 @pytest.mark.parametrize("layer", ["paper", "code"])
 def test_gradients_reach_all_weights(layer: Any) -> None:
     model = make(layer=layer)
-    total(model.losses(BATCH, toy_view())).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
+    check_gradients(model, BATCH, toy_view())
 
 
 def test_a_view_changes_no_bit() -> None:

@@ -20,9 +20,10 @@ from tests.models.toys import (
     USERS,
     catalog,
     check_finite_step,
+    check_gradients,
     check_views_apart,
+    few_visible,
     randomised,
-    total,
     toy_view,
 )
 
@@ -109,9 +110,7 @@ def test_without_the_contrast_its_heads_are_not_there() -> None:
 
 def test_gradients_reach_everything() -> None:
     model = make()
-    total(model.losses(BATCH, toy_view())).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
+    check_gradients(model, BATCH, toy_view())
 
 
 def test_another_view_is_another_input() -> None:
@@ -120,8 +119,7 @@ def test_another_view_is_another_input() -> None:
 
 @pytest.mark.parametrize("n_visible", [0, 1, N_ITEMS])
 def test_one_modality_of_which_hardly_anything_is_there(n_visible: int) -> None:
-    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
-    view = ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+    view = few_visible(n_visible)
     model = make({"visual": 5})
     (head,) = model.id_heads
     assert head.out_features == D

@@ -9,25 +9,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recmm.data.batches import Pairs
 from recmm.missing.view import ModalityView
 from recmm.models.smore import SMORE
 from recmm.models.training import Training
 from tests.models.toys import (
+    BATCH,
     ITEMS,
     N_ITEMS,
     N_USERS,
     USERS,
     catalog,
     check_finite_step,
+    check_gradients,
     check_views_apart,
+    few_visible,
     randomised,
-    total,
     toy_view,
 )
 
 D = 6
-BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
 Array = NDArray[np.float64]
 
 
@@ -155,9 +155,7 @@ def test_limits() -> None:
 
 def test_gradients_reach_everything_but_hidden_rows() -> None:
     model, view = make(), toy_view()
-    total(model.losses(BATCH, view)).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
+    check_gradients(model, BATCH, view)
     for offset, visible in zip(model.raw.offsets, view.mask.unbind(1), strict=True):
         assert offset.grad is not None and not offset.grad[~visible].any()
 
@@ -168,8 +166,7 @@ def test_another_view_has_graphs_of_its_own() -> None:
 
 @pytest.mark.parametrize("n_visible", [0, 1, N_ITEMS])
 def test_one_modality_and_an_odd_width(n_visible: int) -> None:
-    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
-    view = ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+    view = few_visible(n_visible)
     model = SMORE(catalog({"visual": 5}), dim=5)
     assert len(model.prepared(view)) == 2
     check_finite_step(model, BATCH, view)

@@ -14,6 +14,7 @@ DIMS = {"visual": 5, "textual": 3}
 N_USERS, N_ITEMS = 4, 12
 USERS = torch.tensor([0, 0, 1, 1, 2, 2])  # user 3 has no history
 ITEMS = torch.tensor([0, 1, 1, 2, 0, 3])
+BATCH = Pairs(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 2, 3, 0]), torch.tensor([5, 0, 1, 8]))
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -34,6 +35,12 @@ def toy_view(seed: int = 1) -> ModalityView:
     return ModalityView(features, mask, f"toy{seed}")
 
 
+def few_visible(n_visible: int) -> ModalityView:
+    """One modality, which only the first ``n_visible`` items have."""
+    mask = (torch.arange(N_ITEMS) < n_visible)[:, None]
+    return ModalityView({"visual": torch.randn(N_ITEMS, 5) * mask}, mask, f"few{n_visible}")
+
+
 def randomised(model: Module, deviation: float = 0.5) -> Module:
     """``model`` with weights that no initialisation makes special."""
     with torch.no_grad():
@@ -45,6 +52,13 @@ def randomised(model: Module, deviation: float = 0.5) -> Module:
 def total(terms: dict[str, Tensor]) -> Tensor:
     """The loss that is trained."""
     return torch.stack(list(terms.values())).sum()
+
+
+def check_gradients(model: Recommender, batch: Pairs, view: ModalityView) -> None:
+    """Every parameter has a gradient of numbers that are not all zero."""
+    total(model.losses(batch, view)).backward()
+    for name, p in model.named_parameters():
+        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
 
 
 def check_finite_step(model: Recommender, batch: Pairs, view: ModalityView) -> None:
