@@ -199,8 +199,8 @@ class CI2MG(Recommender):
 
     def losses(self, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         s, parts = self.settings, self(view)
-        users = parts["users"].index_select(0, batch.users)
-        positives, negatives = parts["items"].index_select(0, torch.cat([batch.positives, batch.negatives])).chunk(2)
+        users, items = parts["users"][batch.users], parts["items"]
+        positives, negatives = items[batch.positives], items[batch.negatives]
         terms = {"bpr": bpr_of(users, positives, negatives)}  # Eq. 14
         if self.contrast:
             terms["contrast"] = s.lambda1 * self.contrasted(parts["q"], parts["q_hat"], batch)  # Eq. 10
