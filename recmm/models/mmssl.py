@@ -20,7 +20,7 @@ from recmm.nn.id_table import id_table
 from recmm.nn.modality_attention import ModalityAttention
 from recmm.nn.modality_input import Projection
 from recmm.nn.modality_relations import OneSidedPropagation, Relation
-from recmm.nn.rows import unit_rows
+from recmm.nn.rows import select, unit_rows
 from recmm.settings import ComponentSettings
 
 
@@ -48,9 +48,7 @@ class Encoded(NamedTuple):
 
     def final(self, rows: Tensor | slice, side: float) -> Tensor:
         """Final embeddings of some nodes, [n, d]."""
-        parts = (self.nodes, self.features)
-        nodes, features = (x[rows] if isinstance(rows, slice) else x.index_select(0, rows) for x in parts)
-        return nodes + side * unit_rows(features).sum(1)
+        return select(self.nodes, rows) + side * unit_rows(select(self.features, rows)).sum(1)
 
 
 class MMSSL(Recommender):

@@ -41,6 +41,11 @@ def centred(x: Tensor, visible: Tensor) -> Tensor:
     return rest.masked_fill((torch.linalg.vector_norm(rest, dim=1) < smallest)[:, None], 0.0)
 
 
+def select(x: Tensor, rows: Tensor | slice) -> Tensor:
+    """x[rows] for int64 rows of any shape, or a slice; the gradient is twice as fast as that of an index."""
+    return x[rows] if isinstance(rows, slice) else x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+
+
 def perturbed(x: Tensor, length: float) -> Tensor:
     """x [..., d], and to each row a random vector of this length added, in the signs of the row (Yu et al., 2022)."""
     return x + length * x.sign() * F.normalize(torch.rand_like(x), dim=-1)

@@ -33,7 +33,6 @@ def atomic_file(path: Path) -> Iterator[Path]:
     The block must create the file; if it raises, ``path`` stays as it was. Missing parent folders are made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path, path.suffix)
     temporary = beside(path, path.suffix)
     try:
         yield temporary
@@ -94,7 +93,7 @@ def remove_partial(folder: Path) -> None:
         _remove(path)
 
 
-def remove_abandoned(path: Path, suffix: str = "") -> None:
+def _remove_abandoned(path: Path, suffix: str) -> None:
     """Remove what killed processes were writing beside ``path``.
 
     Those of this machine are gone; what another machine's process writes has not changed for ``ABANDONED`` seconds.
@@ -121,8 +120,8 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is another user's
-        return True
+    except PermissionError:  # it is another user's
+        pass
     return True
 
 
@@ -134,7 +133,11 @@ def _remove(path: Path) -> None:
 
 
 def beside(path: Path, suffix: str = "") -> Path:
-    """A new hidden name beside ``path``, which says whose it is, for what will take the place of ``path``."""
+    """A new hidden name beside ``path``, which says whose it is, for what will take the place of ``path``.
+
+    What killed processes left under such names is removed.
+    """
+    _remove_abandoned(path, suffix)
     stem = path.name.removesuffix(suffix)[:_STEM]
     return path.with_name(f".{stem}.{secrets.token_hex(4)}-{_MACHINE}-{os.getpid()}.partial{suffix}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from recmm.data.files.atomic import beside, remove_abandoned, writing
+from recmm.data.files.atomic import beside, writing
 
 OWN = ("index.html", "tables", "figures")
 _TRIES = 20  # other reports may take the place between two steps
@@ -22,7 +22,6 @@ def replaced_as_one(out: Path) -> Iterator[Path]:
         DataError: the folder cannot be written.
     """
     out = out.absolute()
-    remove_abandoned(out)
     new = beside(out)
     old = new.with_suffix(".old")
     with writing(out):
