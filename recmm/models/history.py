@@ -1,0 +1,77 @@
+"""Methods that are not trained: a user's scores are computed from the items of their training interactions."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recmm.data.catalog import Catalog
+from recmm.graph.sparse import row_starts
+from recmm.missing.view import ModalityView
+from recmm.models.base import Recommender
+
+TIE = 1e-6
+"""Share of a user's largest score that the most popular item gains: it orders items that tie, and little else."""
+
+
+class FromHistory(Recommender):
+    """Scores are a function of r_u, a user's row of the training matrix R [n_users, n_items]; nothing is trained.
+
+    A subclass implements ``prepare``, which computes what this view's scores need, and ``score_rows``.
+
+    Items that tie are ordered by their training interactions: each gains ``TIE`` times the user's largest score, in
+    proportion to them. A user without training interactions, whose scores all are 0, is shown the most popular items.
+    """
+
+    uses_modalities = False
+    trained = False
+
+    def __init__(self, catalog: Catalog, **values: Any) -> None:
+        super().__init__(catalog, **values)
+        counts = catalog.item_counts().float()
+        self.register_buffer("row_starts", row_starts(catalog.train_users, catalog.n_users), persistent=False)
+        self.register_buffer("train_items", catalog.train_items, persistent=False)
+        self.register_buffer("popularity", counts / counts.max().clamp_min(1), persistent=False)
+
+    def rows(self, users: Tensor) -> Tensor:
+        """r_u of ``users`` (int64 [B]): a sparse CSR tensor of ones, float32 [B, n_items]."""
+        starts, items = self.get_buffer("row_starts"), self.get_buffer("train_items")
+        first, sizes = starts[users], starts[users + 1] - starts[users]
+        ends = sizes.cumsum(0)
+        place = torch.arange(int(sizes.sum()), device=users.device)
+        place = place + (first - (ends - sizes)).repeat_interleave(sizes)
+        compressed = torch.cat([ends.new_zeros(1), ends])
+        values = torch.ones(len(place), device=users.device)
+        shape = (len(users), self.catalog.n_items)
+        return torch.sparse_csr_tensor(compressed, items[place], values, shape, check_invariants=False)
+
+    def score_rows(self, rows: Tensor, prepared: Any) -> Tensor:
+        """Scores from ``rows``, sparse CSR [B, n_items], and what ``prepare`` made of the view -> [B, n_items]."""
+        raise TypeError(f"{type(self).__name__} has no score_rows().")
+
+    def score(self, users: Tensor, view: ModalityView) -> Tensor:
+        scores = self.score_rows(self.rows(users), self.prepared(view))
+        largest = scores.abs().amax(1, keepdim=True)
+        return scores.addcmul_(torch.where(largest > 0, TIE * largest, 1.0), self.get_buffer("popularity"))
+
+
+class ItemToItem(FromHistory):
+    """Scores r_u W with an item-to-item matrix W.
+
+    A subclass implements ``weights``. It gets the whole training matrix by ``self.rows(...)`` of all users.
+    """
+
+    def weights(self, view: ModalityView) -> Tensor:
+        """W, float32 [n_items, n_items]: a dense tensor, or a sparse CSR one."""
+        raise TypeError(f"{type(self).__name__} has no weights().")
+
+    def prepare(self, view: ModalityView) -> Tensor:
+        return self.weights(view)
+
+    def score_rows(self, rows: Tensor, prepared: Tensor) -> Tensor:
+        scores = rows @ prepared
+        return scores.to_dense() if scores.layout == torch.sparse_csr else scores
+
+    def deployable(self, view: ModalityView) -> dict[str, Tensor]:
+        """``item_item``: W as it scores; ``popularity`` [n_items], the order of ties."""
+        return {"item_item": self.prepared(view).cpu(), "popularity": self.get_buffer("popularity").cpu()}
