@@ -96,6 +96,7 @@ class MultimodalDataModule(pl.LightningDataModule):
                 candidates=self.evaluation.candidates,
                 mask_validation_at_test=self.evaluation.mask_validation_at_test,
                 memory_mb=self.evaluation.memory_mb,
+                val_users=self.evaluation.val_users,
                 process=self._process(),
             )
         return self._ranking[split]
@@ -113,7 +114,7 @@ class MultimodalDataModule(pl.LightningDataModule):
             static = static_negatives(self.catalog, method.n_negatives, wanted.seed)
         return PairBatches(
             self.dataset.train,
-            batch_size=wanted.batch_size,
+            batch_size=method.batch_size,
             per=wanted.pairs,
             negatives=self.dataset.split.negatives,
             n_negatives=method.n_negatives,

@@ -179,6 +179,7 @@ def _execute(
         callbacks = [*callbacks, Pruning(record, checkpoints, cfg.sweep.trial)]
     loggers = [build(node, record=record) for node in cfg.logger.values()]
     trainer = make_trainer(cfg.trainer, loggers, [*callbacks, checkpoints, KeepRankings(tables)])
+    record.result["batch_size"] = model.batch_size  # model.training.batch_size may be auto
     record.result["machine"] = record.result.get("machine", {}) | {"processes": trainer.world_size}
     failed = True
     try:

@@ -118,9 +118,14 @@ class Recommender(Stored):
         return 1 if self._trainer is None else self.trainer.world_size
 
     @property
+    def batch_size(self) -> int:
+        """Training pairs in a batch, over all processes."""
+        return self.settings.training.pairs_in_batch(len(self.catalog.train_users))
+
+    @property
     def full_batch_size(self) -> float:
         """Triples in a full batch of one process, whatever an epoch's last batch holds: the divisor of norms."""
-        return self.settings.training.batch_size / self.n_processes
+        return self.batch_size / self.n_processes
 
     # ------------------------------------------------------------------ stages
 

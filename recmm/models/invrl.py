@@ -180,7 +180,7 @@ class InvRL(Recommender):
         return (weights * F.softplus(signs * logits)).sum(1)
 
     def norms(self) -> dict[str, Tensor]:
-        s, size = self.settings, self.settings.training.batch_size
+        s, size = self.settings, self.batch_size
         return {
             "id_l2": s.id_l2 * squared_l2(self.users, self.items, batch_size=size),
             "content_l2": s.content_l2 * squared_l2(self.weight, batch_size=size),
@@ -200,7 +200,7 @@ class InvRL(Recommender):
 
     def invariant_losses(self, number: int, batch: Pairs, view: ModalityView) -> dict[str, Tensor]:
         """Of the ``number``-th round, from 0."""
-        s, size, gate = self.settings.search, self.settings.training.batch_size, self.gate(self.settings.search.noise)
+        s, size, gate = self.settings.search, self.batch_size, self.gate(self.settings.search.noise)
         logits = self.logits(batch, self.gated(view, gate) @ self.weight.T)
         of_pair = shares(self.environments[batch.rows].long(), s.n_environments)
         present = of_pair.any(0).to(logits.dtype)

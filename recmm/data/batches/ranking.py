@@ -11,8 +11,9 @@ from torch import Tensor
 
 from recmm.data.batches import FurtherRanking, RankingBatch
 from recmm.data.batches.sharding import ALONE, Process
-from recmm.data.dataset import MultimodalDataset
+from recmm.data.dataset import Interactions, MultimodalDataset
 from recmm.errors import ConfigError, EmptySplitError
+from recmm.seeding import stream
 
 Candidates = Literal["all", "warm", "cold"]
 
@@ -32,6 +33,8 @@ class EvaluationSettings:
         mask_validation_at_test: True excludes a user's validation items from the candidates at test. MMRec, LATTICE,
             MMSSL and I3-MRec do not exclude them.
         memory_mb: MiB that the scores of one chunk of users and what is computed from them may take.
+        val_users: validate on at most so many users, drawn uniformly from those with a validation pair, by the data's
+            digest: the same ones in every run on these data. None: on all of them. The test is always complete.
 
     Raises:
         ConfigError: a value is not one of these.
@@ -40,6 +43,7 @@ class EvaluationSettings:
     candidates: Candidates | Sequence[Candidates] = "all"
     mask_validation_at_test: bool = False
     memory_mb: int = 256
+    val_users: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.sets:
@@ -51,6 +55,8 @@ class EvaluationSettings:
             raise ConfigError("eval.candidates: of several sets, all has to be the first; it selects the best epoch.")
         if self.memory_mb < 1:
             raise ConfigError(f"eval.memory_mb is {self.memory_mb}: give at least 1 (MiB for one chunk of scores).")
+        if self.val_users is not None and self.val_users < 1:
+            raise ConfigError(f"eval.val_users is {self.val_users}: give at least 1, or null to validate on all users.")
 
     @property
     def sets(self) -> tuple[Candidates, ...]:
@@ -85,11 +91,15 @@ class RankingBatches:
         candidates: Candidates | Sequence[Candidates] = "all",
         mask_validation_at_test: bool = False,
         memory_mb: int = 256,
+        val_users: int | None = None,
         process: Process = ALONE,
     ) -> None:
-        settings = EvaluationSettings(candidates, mask_validation_at_test, memory_mb)  # checks the values
+        settings = EvaluationSettings(candidates, mask_validation_at_test, memory_mb, val_users)  # checks the values
+        held_out = dataset.val if split == "val" else dataset.test
+        if split == "val" and val_users is not None:
+            held_out = _of_sample(held_out, val_users, dataset.digest)
         first, *others = (
-            _CandidateSet(dataset, split, name, mask_validation_at_test=mask_validation_at_test)
+            _CandidateSet(dataset, held_out, split, name, mask_validation_at_test=mask_validation_at_test)
             for name in settings.sets
         )
         self.candidate_items = first.eligible
@@ -119,6 +129,7 @@ class _CandidateSet:
     def __init__(
         self,
         dataset: MultimodalDataset,
+        held_out: Interactions,
         split: Literal["val", "test"],
         name: Candidates,
         *,
@@ -126,7 +137,6 @@ class _CandidateSet:
     ) -> None:
         self.name = name
         eligible = _eligible(dataset, name)
-        held_out = dataset.val if split == "val" else dataset.test
         positive_users, self._items = _of_items(held_out.users, held_out.items, eligible)
         if not len(positive_users):
             raise EmptySplitError(
@@ -163,6 +173,16 @@ class _CandidateSet:
         first, last = np.searchsorted(self.users, [users[0], users[-1] + 1])
         batch = self.chunk(first, last)
         return FurtherRanking(torch.from_numpy(np.searchsorted(users, self.users[first:last])), batch)
+
+
+def _of_sample(held_out: Interactions, n_users: int, digest: str) -> Interactions:
+    """The pairs of ``n_users`` of the users, drawn by the digest of the data; all pairs where there are no more."""
+    users = np.unique(held_out.users)
+    if len(users) <= n_users:
+        return held_out
+    chosen = stream(0, 0, f"validation users of {digest}").choice(users, n_users, replace=False)
+    kept = np.isin(held_out.users, chosen)
+    return Interactions(held_out.users[kept], held_out.items[kept], held_out.n_users, held_out.n_items)
 
 
 def _eligible(dataset: MultimodalDataset, candidates: Candidates) -> np.ndarray | None:

@@ -27,6 +27,7 @@ class EvalConfig:
     candidates: Any = field(metadata={"choices": ("all", "warm", "cold"), "or_several": True})
     mask_validation_at_test: bool
     memory_mb: int = _at_least(1)
+    val_users: int | None = _at_least(1)
 
 
 @dataclass(kw_only=True)

@@ -181,3 +181,26 @@ def test_settings_are_checked() -> None:
         EvaluationSettings(candidates="hot")
     with pytest.raises(ConfigError, match=r"eval.memory_mb is 0"):
         EvaluationSettings(memory_mb=0)
+    with pytest.raises(ConfigError, match=r"eval.val_users is 0"):
+        EvaluationSettings(val_users=0)
+
+
+def test_validation_on_a_sample_of_users_is_the_same_everywhere_and_the_test_stays_complete(
+    tiny_dataset: MultimodalDataset,
+) -> None:
+    whole = RankingBatches(tiny_dataset, "val")
+    sampled, again = (RankingBatches(tiny_dataset, "val", val_users=10, memory_mb=mb) for mb in (1, 256))
+    users = ranked_users(sampled)
+    assert len(users) == sampled.n_users == 10 and users == ranked_users(again)
+    assert set(users) < set(ranked_users(whole))
+    assert pairs(sampled, "positive") == {pair for pair in pairs(whole, "positive") if pair[0] in users}
+    assert pairs(sampled, "excluded") == {pair for pair in pairs(whole, "excluded") if pair[0] in users}
+    assert ranked_users(RankingBatches(tiny_dataset, "test", val_users=10)) == ranked_users(
+        RankingBatches(tiny_dataset, "test")
+    )
+    assert RankingBatches(tiny_dataset, "val", val_users=10**6).n_users == whole.n_users
+
+
+def test_every_set_of_candidates_has_the_same_sampled_users(tiny_dataset: MultimodalDataset) -> None:
+    together = RankingBatches(tiny_dataset, "val", candidates=["all", "warm"], val_users=10)
+    assert ranked_users(together) == ranked_users(RankingBatches(tiny_dataset, "val", val_users=10))
