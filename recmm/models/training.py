@@ -6,7 +6,6 @@ from pydantic import Field
 
 from recmm.settings import ComponentSettings, hp
 
-
 AUTO_BATCH_SIZE, AUTO_STEPS = 2048, 96
 """The smallest batch that ``batch_size=auto`` takes, and the most batches of an epoch."""
 
