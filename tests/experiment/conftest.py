@@ -1,14 +1,13 @@
 """What tests of command lines, sweeps and searches share: one in this process, and one that may be killed."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from recmm.experiment import launch
+from tests.forks import run_script
 
 KILL_IN_THE_SECOND_RUN = """
 import os, signal
@@ -55,8 +54,7 @@ def run_apart() -> Callable[..., int]:
 
     def run(*arguments: str, killed: bool = False) -> int:
         script = f"{KILL_IN_THE_SECOND_RUN * killed}\nfrom recmm.experiment.launch import main\nmain()\n"
-        command = (sys.executable, "-c", script, *arguments)
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, capture_output=True, env=environment, timeout=600, check=False).returncode
+        return run_script(script, *arguments, environment=environment, cwd=Path.cwd()).returncode
 
     return run

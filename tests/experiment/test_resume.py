@@ -17,6 +17,8 @@ import pytest
 import torch
 from polars.testing import assert_frame_equal
 
+from tests.forks import run_script
+
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = (
     "missing=mtmt",
@@ -113,8 +115,8 @@ def environment() -> dict[str, str]:
 
 
 def run(folder: Path, *more: str, sabotage: str = "") -> subprocess.CompletedProcess[str]:
-    arguments = command(folder, *more, sabotage=sabotage)
-    return subprocess.run(arguments, capture_output=True, text=True, env=environment(), timeout=600, check=False)
+    _, _, script, *arguments = command(folder, *more, sabotage=sabotage)
+    return run_script(script, *arguments, environment=environment(), cwd=ROOT)
 
 
 def result_of(folder: Path) -> dict[str, Any]:

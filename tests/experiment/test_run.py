@@ -14,6 +14,7 @@ import torch
 from omegaconf import OmegaConf
 
 from recmm.missing.masks import Masks
+from tests.forks import run_script
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("dataset.n_users=150", "dataset.n_items=90", "trainer.max_epochs=3", "trainer.threads=1")
@@ -21,11 +22,18 @@ SMALL = ("dataset.n_users=150", "dataset.n_items=90", "trainer.max_epochs=3", "t
 pytestmark = pytest.mark.slow
 
 
-def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def train(folder: Path, *arguments: str, starts_others: bool = False) -> subprocess.CompletedProcess[str]:
+    """A run in a process of its own; one that ``starts_others`` has to be started as a person does, to be repeated."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     environment |= {"OMP_NUM_THREADS": "1", "WANDB_DIR": str(folder)}
-    command = (sys.executable, "train.py", *SMALL, f"hydra.run.dir={folder}", *arguments)
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=600, check=False)
+    arguments = (*SMALL, f"hydra.run.dir={folder}", *arguments)
+    if starts_others:
+        command = (sys.executable, "train.py", *arguments)
+        return subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=600, check=False
+        )
+    script = "from recmm.experiment.launch import main\nraise SystemExit(main())\n"
+    return run_script(script, *arguments, environment=environment, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +110,7 @@ def test_two_ddp_processes_share_a_folder_that_one_of_them_writes(tmp_path: Path
     common = ("model=lightgcn", "logger=csv", "trainer.accelerator=cpu")
     alone, together = tmp_path / "alone", tmp_path / "together"
     assert train(alone, *common).returncode == 0
-    done = train(together, *common, "trainer.devices=2", "trainer.strategy=ddp")
+    done = train(together, *common, "trainer.devices=2", "trainer.strategy=ddp", starts_others=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("record:") == 1 and "Error" not in done.stderr
     results = [result_of(folder) for folder in (alone, together)]

@@ -147,21 +147,25 @@ def test_one_rate_serves_both_phases_of_the_rate_study() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_job_composes_and_every_method_runs_one_step_under_every_setting(
+def test_every_job_composes_and_every_method_and_every_setting_runs_one_step(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The README's one-step command, on a smaller catalogue still, in this process."""
+    """The README's one-step command, on a smaller catalogue still, in this process.
+
+    Not every method under every setting: that is what tests/conformance does.
+    """
     folder = read_config(name)["sweep"]["name"]
     (arguments,) = (a for a in commands(folder)[name] if ONE_STEP in a)
     composed = list(jobs([*arguments, *TINY], config_folder()))
     assert len(composed) == n_jobs(name) / 3, "one of three seeds"
     monkeypatch.setattr("recmm.experiment.run.draw_curves", lambda *args: None)  # as long as all the rest
-    pairs: dict[tuple[str, ...], DictConfig] = {}
-    for cfg in composed:
+    seen: set[str] = set()
+    for number, cfg in enumerate(composed):
         choices = cfg.hydra.runtime.choices
-        pairs.setdefault((choices.model, choices.missing, str(cfg.missing.get("modalities"))), cfg)
-    for number, cfg in enumerate(pairs.values()):
-        assert 0 <= run(cfg, tmp_path / str(number), monkeypatch) <= 1
+        is_of = {choices.model, f"{choices.missing} {cfg.missing.get('modalities')}"}
+        if not is_of <= seen:
+            assert 0 <= run(cfg, tmp_path / str(number), monkeypatch) <= 1
+        seen |= is_of
 
 
 def run(cfg: DictConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> float:
