@@ -25,7 +25,7 @@ from recmm.experiment.callbacks import Checkpoints
 from recmm.experiment.config.build import build, configure
 from recmm.experiment.config.folder import config_folder
 from recmm.experiment.config.jobs import jobs
-from recmm.experiment.memory import peak_memory_mb
+from recmm.experiment.machine import peak_memory_mb
 from recmm.experiment.records import Record
 from recmm.experiment.run import make_trainer
 from recmm.models.base import Recommender

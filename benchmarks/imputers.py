@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from recmm.data.dataset import Interactions
 from recmm.experiment.config.build import build
 from recmm.experiment.config.folder import config_folder
-from recmm.experiment.memory import peak_memory_mb
+from recmm.experiment.machine import peak_memory_mb
 from recmm.missing.imputers import Features, Imputer
 
 CONF = config_folder() / "imputer"

@@ -29,7 +29,7 @@ from torch import Tensor
 from recmm.experiment.config.build import build
 from recmm.experiment.config.folder import config_folder
 from recmm.experiment.config.jobs import jobs
-from recmm.experiment.memory import peak_memory_mb
+from recmm.experiment.machine import peak_memory_mb
 from recmm.nn.transport import Plan, TransportSettings, solve
 
 matplotlib.use("Agg")

@@ -73,7 +73,7 @@ INNER_FLOORS = {
         "config": 0,
         "checkpoints": 1,
         "curves": 1,
-        "memory": 1,
+        "machine": 1,
         "provenance": 1,
         "verification": 1,
         "claims": 2,

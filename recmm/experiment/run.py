@@ -28,7 +28,7 @@ from recmm.experiment.config.identity import published_identity, signature, uses
 from recmm.experiment.config.publishable import publishable
 from recmm.experiment.curves import draw_curves
 from recmm.experiment.loggers import close_loggers
-from recmm.experiment.memory import peak_memory_mb, start_peak_memory
+from recmm.experiment.machine import choose_threads, peak_memory_mb, start_peak_memory
 from recmm.experiment.progress import EpochBar, print_closing
 from recmm.experiment.records import Record, open_record
 from recmm.experiment.study import Pruning
@@ -60,10 +60,9 @@ def train(cfg: DictConfig) -> float:
     with _leaving_no_empty(folder):
         _refuse(cfg, in_sweep=in_sweep)
         callbacks = [build(node) for node in cfg.callbacks.values()]  # first, because this checks their settings
-        if cfg.trainer.threads:
-            torch.set_num_threads(cfg.trainer.threads)
         datamodule = configure(build(cfg.dataset), cfg)
         data = UnchangedData(datamodule.dataset)  # before its digest is computed
+        torch.set_num_threads(choose_threads(cfg.trainer.threads, len(datamodule.dataset.train)))
         about: dict[str, Any] = {
             "data_digest": datamodule.dataset.digest,
             "split_name": datamodule.dataset.split.name,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recmm.experiment.memory import peak_memory_mb, start_peak_memory
+from recmm.experiment.machine import peak_memory_mb, start_peak_memory
 
 
 def allocate(mb: int) -> None:

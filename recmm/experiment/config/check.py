@@ -100,7 +100,7 @@ def _check_plain(values: dict[str, Any], schema: type, prefix: str) -> None:
             for one in value if several else [value]:
                 if one not in choices:
                     raise ConfigError(f"{path}={one} is not valid{suggestion(str(one), map(_shown, choices))}")
-        if minimum is not None and value is not None and value < minimum:
+        if minimum is not None and isinstance(value, int | float) and value < minimum:
             raise ConfigError(f"{path}={value} is too small: it has to be at least {minimum}.")
         if "annotation" in entry.metadata:
             check_type(value, entry.metadata["annotation"], path)

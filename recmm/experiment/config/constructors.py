@@ -203,4 +203,8 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 
 def _describe(annotation: Any) -> str:
-    return annotation.__name__ if inspect.isclass(annotation) and not get_args(annotation) else str(annotation)
+    members = _members(annotation)
+    if len(members) > 1:
+        return " | ".join("null" if member is types.NoneType else _describe(member) for member in members)
+    is_plain = inspect.isclass(annotation) and not get_args(annotation)
+    return annotation.__name__ if is_plain else str(annotation).removeprefix("typing.")

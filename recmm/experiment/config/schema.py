@@ -5,7 +5,7 @@ them against the constructor of that class.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from hydra.core.config_store import ConfigStore
 
@@ -42,7 +42,7 @@ class TrainerConfig:
     gradient_clip_val: float | None
     check_val_every_n_epoch: int = _at_least(1)
     limit_train_batches: int | None = _at_least(1)
-    threads: int | None = _at_least(1)
+    threads: Any = field(metadata={"annotation": int | Literal["auto"] | None, "minimum": 1})
     progress: bool
 
 

@@ -95,7 +95,7 @@ def threads_each(master: DictConfig) -> int | None:
     The number that a scheduler gives to a job (submitit's `cpus_per_task`, Ray's `num_cpus`), or an equal share of this
     machine's cores for each of joblib's `n_jobs`.
     """
-    if master.trainer.threads is not None:
+    if master.trainer.threads not in (None, "auto"):
         return None
     n_jobs = side_by_side(master)
     if n_jobs is not None:

@@ -1,13 +1,37 @@
-"""Peak memory of one run, also when a process runs several."""
+"""What a run takes of its machine: CPU threads, and peak memory, also when a process runs several."""
 
 import contextlib
 import gc
+import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+SMALL_CATALOGUE = 1_000_000
+"""Training pairs up to which ``auto`` takes one thread: a second one costs more than it saves, and spins while it waits
+for a core that another process has."""
+
+_DEFAULT_THREADS = torch.get_num_threads()  # before a run has set another number in this process
 _CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+def choose_threads(wanted: int | Literal["auto"] | None, n_train: int) -> int:
+    """The number of torch's threads for a catalogue with ``n_train`` training pairs.
+
+    Args:
+        wanted: a number; None, torch's default; "auto", one on catalogues of at most ``SMALL_CATALOGUE`` pairs, and on
+            larger ones as many as there are idle cores, at most torch's default.
+    """
+    if wanted is None:
+        return _DEFAULT_THREADS
+    if wanted != "auto":
+        return wanted
+    if n_train <= SMALL_CATALOGUE:
+        return 1
+    busy = round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
+    return max(1, min(_DEFAULT_THREADS, (os.cpu_count() or 1) - busy))
 
 
 def start_peak_memory() -> None:
