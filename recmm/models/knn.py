@@ -47,10 +47,11 @@ def neighbours(rows: csr_matrix, settings: KNNSettings) -> csr_matrix:
 
     def similarity(i: np.ndarray, j: np.ndarray, common: np.ndarray) -> np.ndarray:
         if s.similarity == "cosine":
-            return common / (np.sqrt(own[i] * own[j]) + s.shrink + 1e-6 * (own[i] * own[j] == 0))
+            return common / (np.sqrt(own[i] * own[j]) + s.shrink)
         return common / (own[i] + own[j] - common + s.shrink)
 
     weighted = (rows @ diags_array(weight)).tocsr()
+    weighted.eliminate_zeros()  # so that what is in common is never nothing, divided by nothing
     return largest_products(weighted, rows.T.tocsr(), s.k, frequent_first(np.diff(rows.indptr)), similarity)
 
 

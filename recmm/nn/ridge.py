@@ -8,6 +8,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from recmm.errors import ConfigError
 from recmm.missing.item_graph import top_k
 from recmm.nn.interactions import frequent_first
 
@@ -24,10 +25,18 @@ def closed_form(gram: Tensor) -> Tensor:
         gram: [n, n], symmetric and positive definite. It is factorised once, by Cholesky.
 
     Raises:
-        torch.linalg.LinAlgError: ``gram`` is not positive definite.
+        ConfigError: ``gram`` is not positive definite in its precision.
     """
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram, out=gram))
+    inverse = torch.cholesky_inverse(_factor(gram))
     return inverse.div_(-inverse.diagonal()).fill_diagonal_(0)
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """The Cholesky factors of matrices [..., n, n], in their place."""
+    try:
+        return torch.linalg.cholesky(gram, out=gram)
+    except torch.linalg.LinAlgError:
+        raise ConfigError("model.l2 is too small for this precision: R^T R + l2 I has no inverse; raise it.") from None
 
 
 class Local(NamedTuple):
@@ -105,10 +114,10 @@ def _blocks(gram: csr_matrix, neighbours: csr_matrix, device: torch.device) -> I
 
 
 def ridge(block: Local, l2: float) -> Tensor:
-    """w [b, k] that minimises w^T (G + l2 I) w / 2 - c^T w, by Cholesky."""
+    """w [b, k] that minimises w^T (G + l2 I) w / 2 - c^T w, by Cholesky; raises as ``closed_form`` does."""
     gram = block.gram.clone()
     gram.diagonal(dim1=1, dim2=2).add_(l2)
-    return torch.cholesky_solve(block.products[:, :, None], torch.linalg.cholesky(gram))[:, :, 0]
+    return torch.cholesky_solve(block.products[:, :, None], _factor(gram))[:, :, 0]
 
 
 def elastic_net(block: Local, l1: float, l2: float, *, positive: bool, sweeps: int, tolerance: float) -> Tensor:

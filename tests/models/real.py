@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from recmm.data.batches import RankingBatches
+from recmm.data.batches.ranking import RankingBatches
 from recmm.evaluation.metrics import RankingMetrics
 from recmm.evaluation.ranking import rank_positives
 from recmm.experiment.config.build import build, configure

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
+from recmm.errors import ConfigError
 from recmm.nn import ridge as module
 from recmm.nn.ridge import closed_form, elastic_net, on_neighbours, regressors, ridge
 
@@ -31,6 +32,11 @@ def test_equal_columns_predict_each_other_and_apart_ones_nothing() -> None:
     gram = torch.tensor([[3.0, 3, 0], [3, 3, 0], [0, 0, 2]], dtype=torch.float64)
     b = closed_form(gram + 1e-9 * torch.eye(3))
     torch.testing.assert_close(b, torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=torch.float64))
+
+
+def test_what_has_no_inverse_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"model\.l2 is too small"):
+        closed_form(torch.ones(3, 3))
 
 
 def test_regressors_gain_most() -> None:
