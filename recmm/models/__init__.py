@@ -6,12 +6,15 @@ from recmm.models.bm3 import BM3
 from recmm.models.ci2mg import CI2MG
 from recmm.models.dgmrec import DGMRec
 from recmm.models.dualgnn import DualGNN
+from recmm.models.ease import EASE
+from recmm.models.ease_features import EASEFeatures
 from recmm.models.freedom import FREEDOM
 from recmm.models.grcn import GRCN
 from recmm.models.hccf import HCCF
 from recmm.models.i3mrec import I3MRec
 from recmm.models.invpref import InvPref
 from recmm.models.invrl import InvRL
+from recmm.models.knn import ItemKNN, UserKNN
 from recmm.models.lattice import LATTICE
 from recmm.models.lightgcn import LightGCN
 from recmm.models.lightgcn_m import LightGCNM
@@ -24,8 +27,10 @@ from recmm.models.mmssl import MMSSL
 from recmm.models.modicf import MoDiCF
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
+from recmm.models.rp3beta import RP3beta
 from recmm.models.sgl import SGL
 from recmm.models.sibrar import SiBraR
+from recmm.models.slim import SLIM
 from recmm.models.slmrec import SLMRec
 from recmm.models.smore import SMORE
 from recmm.models.training import Training
@@ -34,6 +39,7 @@ from recmm.models.vbpr import VBPR
 __all__ = [
     "BM3",
     "CI2MG",
+    "EASE",
     "FREEDOM",
     "GRCN",
     "HCCF",
@@ -47,21 +53,26 @@ __all__ = [
     "NCL",
     "NGCF",
     "SGL",
+    "SLIM",
     "SMORE",
     "VBPR",
     "DGMRec",
     "DualGNN",
+    "EASEFeatures",
     "Embeddings",
     "I3MRec",
     "InvPref",
     "InvRL",
+    "ItemKNN",
     "LightGCN",
     "LightGCNM",
     "MoDiCF",
     "Popularity",
+    "RP3beta",
     "Random",
     "Recommender",
     "SLMRec",
     "SiBraR",
     "Training",
+    "UserKNN",
 ]

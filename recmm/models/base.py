@@ -97,8 +97,11 @@ class Recommender(Stored):
     # ------------------------------------------------------------------ what a method may call
 
     def prepared(self, view: ModalityView) -> Any:
-        """What ``prepare`` made of this view, from a cache under the view's digest and device."""
-        key = (view.digest, view.mask.device)
+        """What ``prepare`` made of this view, from a cache under the view's digest and device.
+
+        A method that never looks at a view prepares once for all of them.
+        """
+        key = (view.digest if self.uses_modalities else "", view.mask.device)
         if key not in self._prepared:
             self._prepared[key] = self.prepare(view)
         return self._prepared[key]

@@ -9,9 +9,27 @@ from recmm.data.catalog import Catalog
 from recmm.graph.sparse import row_starts
 from recmm.missing.view import ModalityView
 from recmm.models.base import Recommender
+from recmm.models.settings import MethodSettings, hp
+from recmm.models.training import Training
 
 TIE = 1e-6
 """Share of a user's largest score that the most popular item gains: it orders items that tie, and little else."""
+
+
+def places(starts: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the entries of some rows of a CSR matrix stand, row after row.
+
+    Args:
+        starts: int [n_rows + 1], the matrix's row starts.
+        rows: int64 [B].
+
+    Returns:
+        The row starts of a matrix of these rows alone, [B + 1], and the place of each of its entries, int64.
+    """
+    first, sizes = starts[rows], starts[rows + 1] - starts[rows]
+    ends = sizes.cumsum(0)
+    place = torch.arange(int(sizes.sum()), device=rows.device)
+    return torch.cat([ends.new_zeros(1), ends]), place + (first - (ends - sizes)).repeat_interleave(sizes)
 
 
 class FromHistory(Recommender):
@@ -22,6 +40,9 @@ class FromHistory(Recommender):
     Items that tie are ordered by their training interactions: each gains ``TIE`` times the user's largest score, in
     proportion to them. A user without training interactions, whose scores all are 0, is shown the most popular items.
     """
+
+    class Settings(MethodSettings):
+        training: Training = hp(Training(), "without effect: nothing is trained and nothing is drawn")
 
     uses_modalities = False
     trained = False
@@ -36,11 +57,7 @@ class FromHistory(Recommender):
     def rows(self, users: Tensor) -> Tensor:
         """r_u of ``users`` (int64 [B]): a sparse CSR tensor of ones, float32 [B, n_items]."""
         starts, items = self.get_buffer("row_starts"), self.get_buffer("train_items")
-        first, sizes = starts[users], starts[users + 1] - starts[users]
-        ends = sizes.cumsum(0)
-        place = torch.arange(int(sizes.sum()), device=users.device)
-        place = place + (first - (ends - sizes)).repeat_interleave(sizes)
-        compressed = torch.cat([ends.new_zeros(1), ends])
+        compressed, place = places(starts, users)
         values = torch.ones(len(place), device=users.device)
         shape = (len(users), self.catalog.n_items)
         return torch.sparse_csr_tensor(compressed, items[place], values, shape, check_invariants=False)
@@ -49,8 +66,12 @@ class FromHistory(Recommender):
         """Scores from ``rows``, sparse CSR [B, n_items], and what ``prepare`` made of the view -> [B, n_items]."""
         raise TypeError(f"{type(self).__name__} has no score_rows().")
 
+    def score_users(self, users: Tensor, prepared: Any) -> Tensor:
+        """Scores of ``users`` (int64 [B]) before ties are ordered -> [B, n_items]; of their rows, unless overridden."""
+        return self.score_rows(self.rows(users), prepared)
+
     def score(self, users: Tensor, view: ModalityView) -> Tensor:
-        scores = self.score_rows(self.rows(users), self.prepared(view))
+        scores = self.score_users(users, self.prepared(view))
         largest = scores.abs().amax(1, keepdim=True)
         return scores.addcmul_(torch.where(largest > 0, TIE * largest, 1.0), self.get_buffer("popularity"))
 
@@ -73,5 +94,9 @@ class ItemToItem(FromHistory):
         return scores.to_dense() if scores.layout == torch.sparse_csr else scores
 
     def deployable(self, view: ModalityView) -> dict[str, Tensor]:
-        """``item_item``: W as it scores; ``popularity`` [n_items], the order of ties."""
-        return {"item_item": self.prepared(view).cpu(), "popularity": self.get_buffer("popularity").cpu()}
+        """``item_item``: W, see ``stored``; ``popularity`` [n_items], the order of ties."""
+        return {"item_item": self.stored(self.prepared(view)).cpu(), "popularity": self.get_buffer("popularity").cpu()}
+
+    def stored(self, matrix: Tensor) -> Tensor:
+        """What the checkpoint keeps of W: all of it, unless a method says otherwise."""
+        return matrix
