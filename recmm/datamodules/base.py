@@ -12,9 +12,10 @@ from recmm.data.batches.sharding import ALONE, Process
 from recmm.data.catalog import Catalog
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.protocols import SplitProtocol
+from recmm.missing.base import MissingSetting
 from recmm.missing.imputers import Imputer, Zero
 from recmm.missing.masks import Masks, Phase
-from recmm.missing.settings import Full, MissingSetting
+from recmm.missing.settings import Full
 from recmm.missing.view import ModalityView
 from recmm.missing.views import build_views
 
@@ -81,7 +82,7 @@ class MultimodalDataModule(pl.LightningDataModule):
     def view(self, phase: Phase) -> ModalityView:
         """The features that are visible in ``phase``, "train", "val" or "test", after imputation; on the CPU."""
         if self._views is None:
-            self._views = build_views(self.dataset, self.masks, self.imputer)
+            self._views = build_views(self.dataset, self.masks, self.imputer, self.missing.replace)
         return self._views[phase]
 
     def ranking_batches(self, split: Literal["val", "test"]) -> RankingBatches:

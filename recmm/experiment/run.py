@@ -123,6 +123,7 @@ def describe(cfg: DictConfig, choices: dict[str, Any], datamodule: MultimodalDat
             "digest": masks.digest,
             "rates": masks.rates,
             "sees_test_items": masks.sees_test_items,
+            "replaced": masks.replaced,
             "provenance": masks.provenance,
         },
     }

@@ -40,6 +40,7 @@ class Masks:
             data lacks them, or training hid them and they stay hidden.
             An item counts as drawn or missing if at least one of its entries is.
         sees_test_items: whether a draw was made over the items of the test interactions, a leakage from the test set.
+        replaced: phase -> what stands in place of which features there; see ``MissingSetting.replaced``.
         provenance: plain values that say which setting drew these masks and on which data.
     """
 
@@ -49,6 +50,7 @@ class Masks:
     test: np.ndarray
     rates: list[dict[str, Any]] = field(default_factory=list)
     sees_test_items: bool = False
+    replaced: dict[Phase, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,10 +74,12 @@ class Masks:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over the modality names and the three masks."""
+        """sha256 over the modality names, the three masks, and what replaces features, if anything does."""
         sha = hashlib.sha256(json.dumps([FORMAT_VERSION, self.n_items, *self.modalities]).encode())
         for phase in PHASES:
             sha.update(self.phase(phase).tobytes())
+        if self.replaced:
+            sha.update(json.dumps(self.replaced, sort_keys=True).encode())
         return sha.hexdigest()
 
     def summary(self) -> str:
@@ -91,6 +95,9 @@ class Masks:
                 drawn = f"{row['n_drawn']:,} of {row['n_eligible']:,} ({row['drawn']:.1%})"
                 total = f"{row['n_missing']:,} of {row['n']:,} ({row['total']:.1%})"
                 lines.append(f"  {phases:<18}{row['modality']:<14}{requested:>10}{drawn:>26}{total:>26}")
+        for told in dict.fromkeys(self.replaced.values()):
+            phases = ", ".join(phase for phase in PHASES if self.replaced.get(phase) == told)
+            lines.append(f"  In {phases}, features are replaced: {told}.")
         if self.sees_test_items:
             lines.append(f"  {TEST_ITEMS_SENTENCE}")
         return "\n".join(lines)
@@ -108,7 +115,9 @@ class Masks:
     def save(self, path: Path) -> None:
         """Write an .npz without pickles; an interrupted write leaves no partial file."""
         notes = {"version": FORMAT_VERSION, "digest": self.digest}
-        notes |= {name: getattr(self, name) for name in ("modalities", "rates", "sees_test_items", "provenance")}
+        notes |= {
+            name: getattr(self, name) for name in ("modalities", "rates", "sees_test_items", "replaced", "provenance")
+        }
         with atomic_file(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file, train=self.train, val=self.val, test=self.test, notes=np.array(json.dumps(notes), dtype=np.str_)

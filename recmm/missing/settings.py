@@ -9,78 +9,20 @@ All settings have in common:
 """
 
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from recmm.data.dataset import MultimodalDataset
 from recmm.errors import MissingSettingError
-from recmm.missing.masks import PHASES, Masks, Phase, PhaseDraw
+from recmm.missing.base import MissingSetting, same_in_all_phases
+from recmm.missing.masks import Phase, PhaseDraw
 from recmm.missing.patterns import any_modality, balanced_subsets, first_by_priority, random_subsets
-from recmm.missing.ties import untied, with_ties
-from recmm.seeding import stream
-from recmm.settings import ComponentSettings, hp
+from recmm.settings import hp
 
 log = logging.getLogger(__name__)
-
-
-class MissingSetting(ComponentSettings, ABC):
-    """Base of all settings: which entries each phase hides, as a function of the dataset."""
-
-    key: ClassVar[str] = "missing"
-
-    seed: int = hp(
-        0,
-        "of the masks alone; the run's seed never changes them, so all methods and all run seeds see the same masks; "
-        "without effect where nothing is drawn at random",
-    )
-    paper_imputer: str = hp(
-        "recmm.missing.imputers.Zero", "class that imputer=paper resolves to; I3-MRec imputes zero vectors"
-    )
-    tied: Sequence[Annotated[Sequence[str], Field(min_length=2)]] = hp(
-        [],
-        "groups of modalities that an item loses together, such as [[vggish,whisper]] for two encoders of one sound; "
-        "rates and patterns then count a group as one modality",
-    )
-
-    @abstractmethod
-    def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
-        """What each phase hides of this dataset."""
-
-    def sees_test_items(self) -> bool:
-        """Whether a draw is made over the items of the test interactions."""
-        return False
-
-    def draw(self, dataset: MultimodalDataset) -> Masks:
-        """The masks of all phases, with the rates that were really drawn.
-
-        Raises:
-            MissingSettingError: the setting names something that the dataset does not have.
-        """
-        observed, modalities = dataset.features.observed, tuple(dataset.modalities)
-        if self.tied:
-            draws = untied(self.draws(with_ties(dataset, self.tied)), dataset, self.tied)
-        else:
-            draws = self.draws(dataset)
-        return Masks(
-            modalities=modalities,
-            **{phase: draws[phase].visible(observed) for phase in PHASES},
-            rates=[row for phase in PHASES for row in draws[phase].rates(phase, modalities, observed)],
-            sees_test_items=self.sees_test_items(),
-            provenance={
-                "setting": type(self).__name__,
-                **self.model_dump(mode="json"),
-                "dataset": dataset.name,
-                "split": dataset.split.name,
-            },
-        )
-
-    def random(self, purpose: str) -> np.random.Generator:
-        """The stream of the masks' seed for one purpose."""
-        return stream(self.seed, 0, f"missing/{purpose}")
 
 
 class Natural(MissingSetting):
@@ -88,7 +30,7 @@ class Natural(MissingSetting):
 
     def draws(self, dataset: MultimodalDataset) -> dict[Phase, PhaseDraw]:
         observed = dataset.features.observed
-        return _same_in_all_phases(PhaseDraw(np.zeros_like(observed), np.ones(len(observed), dtype=np.bool_)))
+        return same_in_all_phases(PhaseDraw(np.zeros_like(observed), np.ones(len(observed), dtype=np.bool_)))
 
 
 class Full(Natural):
@@ -137,12 +79,12 @@ class Rate(MissingSetting):
         if self.unit == "item":
             chosen = first_by_priority(self.random("items").random(len(observed)), any_modality(observed), self.rate)
             pattern = random_subsets(observed, max(observed.shape[1], 1), self.random("pattern"))
-            return _same_in_all_phases(PhaseDraw(pattern & chosen[:, None], everywhere, {"items": self.rate}))
+            return same_in_all_phases(PhaseDraw(pattern & chosen[:, None], everywhere, {"items": self.rate}))
         drawn = np.zeros_like(observed)
         for column, modality in enumerate(dataset.modalities):
             priority = self.random(f"entries/{modality}").random(len(observed))
             drawn[:, column] = first_by_priority(priority, observed[:, column], self.rate)
-        return _same_in_all_phases(PhaseDraw(drawn, everywhere, dict.fromkeys(dataset.modalities, self.rate)))
+        return same_in_all_phases(PhaseDraw(drawn, everywhere, dict.fromkeys(dataset.modalities, self.rate)))
 
 
 class Popularity(MissingSetting):
@@ -180,7 +122,7 @@ class Popularity(MissingSetting):
             # in logarithms, since a power of a large count would overflow
             drawn[:, column] = first_by_priority(np.log(arrival) + slowness, observed[:, column], self.rate)
         requested = dict.fromkeys(dataset.modalities, self.rate)
-        return _same_in_all_phases(PhaseDraw(drawn, np.ones(len(observed), dtype=np.bool_), requested))
+        return same_in_all_phases(PhaseDraw(drawn, np.ones(len(observed), dtype=np.bool_), requested))
 
 
 class DGMRec(MissingSetting):
@@ -220,7 +162,7 @@ class DGMRec(MissingSetting):
             pattern = balanced_subsets(observed & stratum[:, None], priority, pattern_draw)
             chosen = first_by_priority(priority, stratum & any_modality(observed), self.rate)
             drawn |= pattern & chosen[:, None]
-        return _same_in_all_phases(PhaseDraw(drawn, everywhere, {"items": self.rate}))
+        return same_in_all_phases(PhaseDraw(drawn, everywhere, {"items": self.rate}))
 
 
 class Modality(MissingSetting):
@@ -342,7 +284,3 @@ def _items_in(dataset: MultimodalDataset, scope: str) -> np.ndarray:
     split = dataset.train if scope == "train_items" else dataset.test
     occurs: np.ndarray = split.item_counts() > 0
     return occurs
-
-
-def _same_in_all_phases(draw: PhaseDraw) -> dict[Phase, PhaseDraw]:
-    return dict.fromkeys(PHASES, draw)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,8 +31,19 @@ def hide(features: dict[str, np.ndarray], mask: np.ndarray) -> Features:
     return hidden
 
 
-def build_views(dataset: MultimodalDataset, masks: Masks, imputer: Imputer) -> dict[Phase, ModalityView]:
-    """One view per phase; the imputer is fitted once, on what training sees. Phases with equal masks share one object.
+def build_views(
+    dataset: MultimodalDataset,
+    masks: Masks,
+    imputer: Imputer,
+    replace: Callable[[Features, np.ndarray], None] | None = None,
+) -> dict[Phase, ModalityView]:
+    """One view per phase; the imputer is fitted once, on what training sees. Phases that see the same share one object.
+
+    Args:
+        dataset: whose features are shown.
+        masks: which of them each phase shows.
+        imputer: fills the holes.
+        replace: replaces features in the phases that ``masks.replaced`` names, as ``MissingSetting.replace``.
 
     Raises:
         MissingSettingError: the masks were not drawn for this dataset's items and modalities.
@@ -45,14 +57,21 @@ def build_views(dataset: MultimodalDataset, masks: Masks, imputer: Imputer) -> d
         raise MissingSettingError(
             f"The masks show entries that the data of {dataset.name} lacks; draw the masks for this dataset."
         )
+    if masks.replaced and replace is None:
+        raise MissingSettingError(
+            "The masks say that features are replaced, but not how: pass the setting's replace to build_views."
+        )
     views: dict[Phase, ModalityView] = {}
     for phase in PHASES:
-        mask = masks.phase(phase)
-        twin = next((other for other in views if np.array_equal(masks.phase(other), mask)), None)
+        mask, replaced = masks.phase(phase), masks.replaced.get(phase)
+        alike = (other for other in views if masks.replaced.get(other) == replaced)
+        twin = next((other for other in alike if np.array_equal(masks.phase(other), mask)), None)
         if twin is not None:
             views[phase] = views[twin]
             continue
         features = hide(dataset.features.values, mask)
+        if replaced is not None and replace is not None:
+            replace(features, mask)
         if phase == "train":
             imputer.fit(features, mask, dataset.train)
         views[phase] = _view(imputer.transform(features, mask), mask)

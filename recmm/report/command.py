@@ -11,6 +11,7 @@ from recmm.data.files.atomic import replace_atomically
 from recmm.data.files.quoting import shown
 from recmm.experiment.config.publishable import publishable_text
 from recmm.report.comparison.all_runs import all_runs
+from recmm.report.comparison.content import content
 from recmm.report.comparison.costs import costs
 from recmm.report.comparison.overall import overall
 from recmm.report.comparison.published import match, published_table
@@ -98,6 +99,7 @@ def _sections(runs: Runs, results: Results, printed: pl.DataFrame) -> tuple[list
     """The sections of the page in their order, and a sentence for each comparison that was refused."""
     beside, rest = match(results, printed)
     tests, stars, warnings = comparisons(results)
+    worth, refused = content(results)
     alone = published_table(rest)
     strata = strata_of(results, runs.records)
     histories = {folder: history for folder in runs.records if (history := read_history(Path(folder))) is not None}
@@ -108,9 +110,10 @@ def _sections(runs: Runs, results: Results, printed: pl.DataFrame) -> tuple[list
         Section("Ablation", figures=ablations(results)),
         Section("Relative performance", relative_performance(results), relative_over_rate(results)),
         Section("Tests", tests),
+        Section("What content contributes", worth),
         Section("Target item", target_items(strata, results.metrics)),
         Section("Learning curves", figures=learning_curves(results, histories)),
         Section("Time and memory", costs(results)),
         Section("Published numbers", [alone] if alone else []),
     ]
-    return sections, warnings
+    return sections, [*warnings, *refused]

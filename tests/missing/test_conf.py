@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 from recmm.data.dataset import MultimodalDataset
 from recmm.experiment.config.build import build
 from recmm.experiment.config.jobs import check_arguments
+from recmm.missing.base import MissingSetting
 from recmm.missing.imputers import Autoencoder, FeatProp, Heat, Imputer, Knn, Mean, NeighMean, Ppr, Random, Zero
 from recmm.missing.masks import PHASES
-from recmm.missing.settings import MissingSetting, Rate
+from recmm.missing.settings import Rate
 from recmm.missing.views import build_views
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -29,6 +30,7 @@ IMPUTERS: dict[str, type[Imputer]] = {
     "autoencoder": Autoencoder,
 }
 MEAN = {"rate", "popularity", "dgmrec"}
+CONTROLS = {"noise", "shuffled", "constant"}
 
 
 @cache
@@ -40,7 +42,7 @@ def composed(missing: str) -> Any:
 
 def test_all_choices_are_there() -> None:
     i3mrec = {f"{kind}{reading}" for kind in ("ftmt", "mtmt") for reading in ("", "_paper", "_code")}
-    assert set(SETTINGS) == {"full", "natural", "rate", "modality", "popularity", "dgmrec"} | i3mrec
+    assert set(SETTINGS) == {"full", "natural", "rate", "modality", "popularity", "dgmrec"} | CONTROLS | i3mrec
     assert {path.stem for path in CONF.glob("imputer/*.yaml")} == {"paper"} | set(IMPUTERS)
 
 
@@ -53,8 +55,10 @@ def test_choice_builds_draws_and_imputes(name: str, tiny_dataset: MultimodalData
     assert config.missing.seed == 0
     masks = setting.draw(tiny_dataset)
     assert masks.sees_test_items == name.endswith(("_paper", "_code"))
-    assert (masks.train == tiny_dataset.features.observed).all() == (name in {"full", "natural"} or "ftmt" in name)
-    for view in build_views(tiny_dataset, masks, imputer).values():
+    assert (masks.train == tiny_dataset.features.observed).all() == (
+        name in {"full", "natural"} | CONTROLS or "ftmt" in name
+    )
+    for view in build_views(tiny_dataset, masks, imputer, setting.replace).values():
         assert all(x.isfinite().all() for x in view.features.values())
 
 

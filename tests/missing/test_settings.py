@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from recmm.data.dataset import MultimodalDataset, Split
 from recmm.data.formats.matrices import read_matrices
 from recmm.errors import ConfigError, MissingSettingError
+from recmm.missing.base import MissingSetting
 from recmm.missing.masks import PHASES, Masks
-from recmm.missing.settings import DGMRec, Full, MissingSetting, Modality, Natural, Popularity, Rate, TrainTest
+from recmm.missing.settings import DGMRec, Full, Modality, Natural, Popularity, Rate, TrainTest
 
 ALL_MODALITIES = ("visual", "textual", "acoustic")
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from recmm.errors import ConfigError, MissingSettingError
+from recmm.missing.base import MissingSetting
 from recmm.missing.masks import PHASES
-from recmm.missing.settings import Full, MissingSetting, Modality, Popularity, Rate, TrainTest
+from recmm.missing.settings import Full, Modality, Popularity, Rate, TrainTest
 
 MODALITIES = ("text", "vggish", "whisper")
 TIED: Any = [["vggish", "whisper"]]

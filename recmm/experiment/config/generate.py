@@ -9,17 +9,20 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
+import recmm.missing.controls
 import recmm.missing.imputers
 import recmm.missing.settings
 import recmm.models
 from recmm.experiment.config.folder import choice_of, config_folder
+from recmm.missing.base import MissingSetting
 from recmm.missing.imputers import Imputer
-from recmm.missing.settings import MissingSetting, TrainTest
+from recmm.missing.settings import TrainTest
 from recmm.models.base import Recommender
 from recmm.settings import ComponentSettings, bounds_of, nested_settings, range_of, settings_of
 
@@ -27,6 +30,7 @@ WIDTH = 132
 COMMENT_COLUMN = 24
 _PUBLIC = (recmm.models, recmm.missing.imputers)
 """Packages whose classes go by the package's name in a ``_target_``."""
+_MISSING_SETTINGS = (recmm.missing.settings, recmm.missing.controls)
 
 
 def generated() -> dict[str, str]:
@@ -40,7 +44,7 @@ def generated() -> dict[str, str]:
         files[f"model/{name}.yaml"] = component_yaml(method, _about_method(method))
     for imputer in _classes(recmm.missing.imputers, Imputer):
         files[f"imputer/{choice_of(imputer)}.yaml"] = component_yaml(imputer, _about(imputer))
-    for setting in _classes(recmm.missing.settings, MissingSetting):
+    for setting in chain.from_iterable(_classes(m, MissingSetting) for m in _MISSING_SETTINGS):
         name = "ftmt" if setting is TrainTest else choice_of(setting)  # the defaults of TrainTest are FTMT
         files[f"missing/{name}.yaml"] = component_yaml(setting, _about(setting))
     return files

@@ -28,7 +28,7 @@ _BASES = {
     "model": "recmm.models.base.Recommender",
     "dataset": "pytorch_lightning.LightningDataModule",
     "dataset.protocol": "recmm.data.protocols.base.SplitProtocol",
-    "missing": "recmm.missing.settings.MissingSetting",
+    "missing": "recmm.missing.base.MissingSetting",
     "imputer": "recmm.missing.imputers.base.Imputer",
     "callbacks.*": "pytorch_lightning.callbacks.Callback",
     "logger.*": "pytorch_lightning.loggers.Logger",

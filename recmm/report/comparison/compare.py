@@ -130,6 +130,27 @@ def compare(frame: pl.DataFrame, metric: str, *, split: str = "test", test: str 
     return pl.concat(tested)
 
 
+def compare_with_control(real: pl.DataFrame, control: pl.DataFrame, metric: str) -> dict[str, Any]:
+    """Compare one method with its real features and under a control, on test, as ``compare`` compares two methods.
+
+    Args:
+        real: the rows, as in ``Runs.frame``, of one method under one condition with real features.
+        control: those of the same method on the same data under one control, with the same seeds.
+        metric: one of those per user, without its split: recall@20.
+
+    Returns:
+        The columns difference (real minus control), difference_low, difference_high, difference_crossed, test and p of
+        ``compare``.
+
+    Raises:
+        RunError: the metrics of a run cannot be read or belong to other users.
+    """
+    per_user = functools.cache(lambda folder: read_per_user(Path(folder), metric, "test"))
+    refuse_damaged(pl.concat([real, control]), per_user)
+    ours, theirs = _Grid.read(real, per_user), _Grid.read(control, per_user)
+    return _paired(ours, ours.masks, theirs, theirs.masks, "default")
+
+
 @dataclass(frozen=True)
 class _Grid:
     """The runs of one variant under one condition.
@@ -201,6 +222,11 @@ def _compared(best: _Grid, other: _Grid, test: str) -> dict[str, Any]:
             f"{best.variant} and {other.variant} were run under different masks (no mask digest in common): run both "
             "with the same missing.seed, or leave one out."
         )
+    return _paired(best, ours, other, theirs, test)
+
+
+def _paired(best: _Grid, ours: list[str | None], other: _Grid, theirs: list[str | None], test: str) -> dict[str, Any]:
+    """The difference of two methods, each averaged over its masks, with its interval and test."""
     a, b = best.averaged(ours), other.averaged(theirs)
     if test == "default":
         one_each = sum(best.n_runs[mask] for mask in ours) == sum(other.n_runs[mask] for mask in theirs) == 1

@@ -45,13 +45,13 @@ class Runs:
     Attributes:
         frame: one row per run, with the columns folder, sweep (name of the parent folder), signature, model, dataset,
             split, missing, imputer, condition, variant, family (the model's class), settings_source, seed, mask_seed,
-            rate (``rate_of``), uses_modalities, data_digest, masks_digest, protocol (`eval.*` as JSON), best_epoch,
-            epochs, seconds_per_epoch (median of training), wall_seconds, peak_memory_mb (host), every `val/...` and
-            `test/...` metric, and ``config/<key>`` for each key of the identity that differs among the runs of one
-            model (lists as JSON). *condition*: the missing setting, with those of its and the imputer's parameters
-            that differ among the runs, without its seed. *variant*: the model, with those hyper-parameters that differ
-            among its runs on this dataset. Runs of methods that use no modality have no condition: their missing,
-            imputer and condition are "any", their rate and mask_seed null.
+            rate (``rate_of``), uses_modalities, control (whether features were replaced), data_digest, masks_digest,
+            protocol (`eval.*` as JSON), best_epoch, epochs, seconds_per_epoch (median of training), wall_seconds,
+            peak_memory_mb (host), every `val/...` and `test/...` metric, and ``config/<key>`` for each key of the
+            identity that differs among the runs of one model (lists as JSON). *condition*: the missing setting, with
+            those of its and the imputer's parameters that differ among the runs, without its seed. *variant*: the
+            model, with those hyper-parameters that differ among its runs on this dataset. Runs of methods that use no
+            modality have no condition: their missing, imputer and condition are "any", their rate and mask_seed null.
         records: folder -> content of result.json, of the runs in ``frame``.
         unfinished: status -> number of runs that are not done, `damaged` and `unreadable` ones among them.
         left_out: a sentence for each run that is damaged or unreadable, with its folder.
@@ -160,6 +160,7 @@ def _row(folder: str, result: Record) -> dict[str, Any]:
         "mask_seed": identity.get("missing.seed") if aware else None,
         "rate": rate_of(identity) if aware else None,
         "uses_modalities": aware,
+        "control": aware and bool(result["masks"].get("replaced")),
         "data_digest": result["data"]["digest"],
         "masks_digest": result["masks"]["digest"],
         "protocol": json.dumps(protocol, sort_keys=True),
