@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from recmm import __version__
+from recmm.deploy.commands import COMMANDS
 from recmm.errors import RecmmError, leave
+from recmm.ingest.cli.help import help_text
 from recmm.ingest.commands import app as data
 from recmm.offline import stay_offline
 from recmm.terminal import prepare_terminal
@@ -87,6 +89,10 @@ def report(arguments: Annotated[list[str] | None, typer.Argument(metavar="FOLDER
         from recmm.report.command import main as page  # no Matplotlib for the other commands
 
         page(given)
+
+
+for name, command in COMMANDS.items():
+    app.command(name, help=help_text(command))(command)
 
 
 def main() -> None:

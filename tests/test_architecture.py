@@ -32,6 +32,7 @@ FLOORS = {
     "models": 7,
     "experiment": 8,
     "report": 9,
+    "deploy": 10,
     "ingest": 10,
     "cli": 11,
     "__main__": 12,

@@ -21,7 +21,7 @@ from recmm.datamodules.base import MultimodalDataModule
 from recmm.errors import CheckpointError, ConfigError
 from recmm.evaluation.strata import stratify
 from recmm.experiment.callbacks import Checkpoints, KeepRankings, UnchangedData
-from recmm.experiment.checkpoints import VerifiedCheckpoints, read_checkpoint
+from recmm.experiment.checkpoints import VerifiedCheckpoints, read_checkpoint, write_checkpoint
 from recmm.experiment.config.build import build, build_model, configure
 from recmm.experiment.config.folder import choice_of
 from recmm.experiment.config.identity import published_identity, signature, uses_modalities
@@ -197,6 +197,7 @@ def _execute(
             with record.writing("checkpoints/best.ckpt") as path:
                 trainer.save_checkpoint(path, weights_only=False)
         trainer.test(model, datamodule, verbose=False)
+        _deploy_as_tested(record, model)
         _complete(record, datamodule, tables, checkpoints, model.results)
         failed = False
     except SystemExit as error:
@@ -225,6 +226,18 @@ def _require_same(model: Recommender, monitor: str, score: float, *, exactly: bo
             f"{monitor} is {again:.6f} with best.ckpt, but was {score:.6f} in the epoch that wrote it: the checkpoint "
             "or the data are not what they were, or the method draws at random when it ranks. ckpt=never starts anew."
         )
+
+
+def _deploy_as_tested(record: Record, model: Recommender) -> None:
+    """Have best.ckpt recommend from the features that the test saw, where validation saw others."""
+    if not (record.writes and model.uses_modalities) or model.view("val").digest == model.view("test").digest:
+        return
+    path = record.checkpoint("best")
+    content = read_checkpoint(path)
+    with torch.no_grad():
+        content["deployed"] = model.eval().deployable(model.view("test"))
+    with record.writing("checkpoints/best.ckpt"):
+        write_checkpoint(content, path)
 
 
 def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callback]) -> pl.Trainer:

@@ -1,0 +1,97 @@
+"""Scores and similarities from what a checkpoint holds, the same that the run ranked with."""
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recmm.deploy.checkpoint import Deployed
+from recmm.errors import CheckpointError
+from recmm.missing.view import ModalityView
+from recmm.models.history import FromHistory, ItemToItem
+
+
+class Scorer(ABC):
+    """Scores all items for some users.
+
+    Attributes:
+        deployed: what it scores with.
+    """
+
+    def __init__(self, deployed: Deployed) -> None:
+        self.deployed = deployed
+        self._history = FromHistory(deployed.catalog)
+
+    @abstractmethod
+    def scores(self, users: Tensor) -> Tensor:
+        """``users`` int64 [B] -> float [B, n_items], a new tensor."""
+
+    @abstractmethod
+    def similarities(self, items: Tensor) -> Tensor:
+        """``items`` int64 [B] -> float [B, n_items], how similar every item is to each of them."""
+
+    def seen(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """The training pairs of ``users``: rows into ``users`` and items, both int64 [n]."""
+        rows = self._history.rows(users)
+        sizes = rows.crow_indices().diff()
+        return torch.arange(len(users)).repeat_interleave(sizes), rows.col_indices()
+
+
+class InnerProducts(Scorer):
+    """Scores of methods whose users and items are embeddings. Items are similar by the cosine of their embeddings."""
+
+    def scores(self, users: Tensor) -> Tensor:
+        tensors = self.deployed.tensors
+        return tensors["users"][users] @ tensors["items"].T
+
+    def similarities(self, items: Tensor) -> Tensor:
+        normalised = F.normalize(self.deployed.tensors["items"].float(), dim=1)
+        return normalised[items] @ normalised.T
+
+
+class ItemWeights(Scorer):
+    """Scores r_u W of methods without training. Similar to item i are those that i recommends: row i of W."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__(deployed)
+        self._weighted = _Weighted(deployed)
+
+    def scores(self, users: Tensor) -> Tensor:
+        return self._weighted.score(users, _NO_VIEW)
+
+    def similarities(self, items: Tensor) -> Tensor:
+        one_each = torch.zeros(len(items), self.deployed.catalog.n_items)
+        one_each[torch.arange(len(items)), items] = 1.0
+        return self._weighted.score_rows(one_each.to_sparse_csr(), self.deployed.tensors["item_item"])
+
+
+class _Weighted(ItemToItem):
+    """The method's own scoring, with the matrix of the checkpoint."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__(deployed.catalog)
+        self._item_item = deployed.tensors["item_item"]
+
+    def prepared(self, view: ModalityView) -> Tensor:
+        return self._item_item
+
+
+_NO_VIEW = ModalityView({}, torch.ones(0, 0, dtype=torch.bool), "none")
+
+
+def scorer_of(deployed: Deployed) -> Scorer:
+    """The scorer for what the checkpoint holds.
+
+    Raises:
+        CheckpointError: the method stores something else.
+    """
+    names = set(deployed.tensors)
+    if {"users", "items"} <= names:
+        return InnerProducts(deployed)
+    if "item_item" in names:
+        return ItemWeights(deployed)
+    raise CheckpointError(
+        f"{deployed.path} holds {', '.join(sorted(names)) or 'nothing'} of {deployed.name}: recommending needs "
+        "embeddings of users and items, or an item-to-item matrix."
+    )

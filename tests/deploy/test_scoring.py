@@ -1,0 +1,43 @@
+"""Scores from embeddings and from item-to-item matrices."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from recmm.deploy.checkpoint import Deployed, read_deployed
+from recmm.deploy.scoring import scorer_of
+from recmm.errors import CheckpointError
+from recmm.models.history import TIE
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_item_weights_score_as_the_method_does(item_weights: Deployed, sparse: bool) -> None:
+    matrix = item_weights.tensors["item_item"]
+    given = replace(item_weights, tensors=item_weights.tensors | {"item_item": matrix.to_sparse_csr()})
+    scorer = scorer_of(given if sparse else item_weights)
+    scores = scorer.scores(torch.tensor([2, 0, 1]))
+    popularity = item_weights.tensors["popularity"]
+    assert torch.equal(scores[0], matrix[1] + TIE * popularity)
+    assert torch.equal(scores[1], matrix[1] + matrix[3] + TIE * popularity)
+    assert torch.equal(scores[2], popularity)  # without history
+    assert torch.equal(scorer.similarities(torch.tensor([3, 0])), matrix[[3, 0]])
+
+
+def test_embeddings_score_by_inner_products_and_are_similar_by_cosine(finished: Path) -> None:
+    deployed = read_deployed(finished)
+    scorer, items = scorer_of(deployed), deployed.tensors["items"]
+    assert torch.allclose(scorer.scores(torch.tensor([7, 0])), deployed.tensors["users"][[7, 0]] @ items.T)
+    cosines = torch.cosine_similarity(items[4, None], items, dim=1)
+    assert torch.allclose(scorer.similarities(torch.tensor([4]))[0], cosines, atol=1e-5)
+
+
+def test_the_seen_items_are_the_training_pairs(item_weights: Deployed) -> None:
+    rows, items = scorer_of(item_weights).seen(torch.tensor([3, 1, 0]))
+    assert rows.tolist() == [0, 2, 2] and items.tolist() == [4, 1, 3]
+
+
+def test_other_tensors_are_refused_by_name(item_weights: Deployed) -> None:
+    with pytest.raises(CheckpointError, match="holds tree of Anything"):
+        scorer_of(replace(item_weights, tensors={"tree": torch.zeros(1)}))
