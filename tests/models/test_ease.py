@@ -1,5 +1,6 @@
 """EASE, and EASE on features, against dense inverses; what is stored, what is refused, what it reaches on real data."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +67,12 @@ def test_hidden_rows_count_for_nothing() -> None:
 
 
 def test_one_weight_for_each_modality() -> None:
-    with pytest.raises(ConfigError, match=r"model.alpha must be one number or one for each of visual, textual; got 3"):
-        EASEFeatures(catalogue(), alpha=[1.0, 2.0, 3.0])
-    with pytest.raises(ConfigError, match=r"model\.alpha"):
-        EASEFeatures(catalogue(), alpha=-1.0)
+    for wrong in ([1.0, 2.0, 3.0], [1.0, -2.0], -1.0, []):
+        message = f"model.alpha must be one number or one for each of visual, textual, at least 0; got {wrong}."
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            EASEFeatures(catalogue(), alpha=wrong)
+    with pytest.raises(ConfigError, match=r'"x" is not valid, expected float \| Sequence\[float\]'):
+        EASEFeatures(catalogue(), alpha="x")
 
 
 def test_the_largest_weights_of_each_item_are_stored() -> None:
