@@ -184,11 +184,15 @@ def _shown(value: Any) -> str:
 
 
 def _described(annotation: Any) -> str:
-    """A type as one reads it, "Sequence[int]"; bounds in an ``Annotated`` type are left out."""
+    """A type as one reads it, "Sequence[int] | None"; bounds in an ``Annotated`` type are left out."""
     origin, inner = get_origin(annotation), get_args(annotation)
+    if annotation is types.NoneType:
+        return "None"
+    if origin in (Union, types.UnionType):
+        return " | ".join(map(_described, inner))
     if origin is Annotated:
         return _described(inner[0])
-    if isinstance(origin, type) and origin is not types.UnionType and ... not in inner:
+    if isinstance(origin, type) and ... not in inner:
         return f"{origin.__name__}[{', '.join(map(_described, inner))}]"
     return annotation.__name__ if isinstance(annotation, type) and not inner else str(annotation)
 

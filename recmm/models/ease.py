@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError
+from recmm.graph.sparse import Edges, Matrix
 from recmm.missing.view import ModalityView
 from recmm.models.history import FromHistory, ItemToItem
 from recmm.models.settings import hp
@@ -74,8 +75,8 @@ class Ridge(ItemToItem):
         if k is None or k >= n or matrix.layout != torch.strided:
             return matrix
         rows = matrix.abs().topk(k, dim=0).indices
-        kept = torch.stack([rows.flatten(), torch.arange(n, device=rows.device).repeat(k)])
-        return torch.sparse_coo_tensor(kept, matrix.gather(0, rows).flatten(), matrix.shape).coalesce().to_sparse_csr()
+        places = Edges(rows.flatten(), torch.arange(n, device=rows.device).repeat(k), (n, n))
+        return Matrix(places, matrix.gather(0, rows).flatten()).csr(transposed=False)
 
 
 class EASE(Ridge):

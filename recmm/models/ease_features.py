@@ -1,9 +1,8 @@
 """EASE on interactions stacked with item features (collective EASE: Jeunen et al., RecSys 2020)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from torch import Tensor
 
 from recmm.data.catalog import Catalog
@@ -12,8 +11,6 @@ from recmm.missing.view import ModalityView
 from recmm.models.ease import Ridge
 from recmm.models.settings import hp
 from recmm.nn.rows import centred, unit_rows
-
-Weight = Annotated[float, Field(ge=0)]
 
 
 class EASEFeatures(Ridge):
@@ -27,11 +24,11 @@ class EASEFeatures(Ridge):
     than training, test's count. With all alpha_m = 0 it is EASE bit for bit.
 
     Raises:
-        ConfigError: not one weight per modality; more items than a dense matrix of them is made for.
+        ConfigError: not one weight per modality, or a negative one; more items than a dense matrix of them is made for.
     """
 
     class Settings(Ridge.Settings):
-        alpha: Weight | Sequence[Weight] = hp(
+        alpha: float | Sequence[float] = hp(
             30.0, "at least 0, weight of the features: one number for all modalities, or a list in the dataset's order"
         )
 
@@ -42,9 +39,9 @@ class EASEFeatures(Ridge):
         super().__init__(catalog, **values)
         n, alpha = len(catalog.modalities), self.settings.alpha
         self.alphas = [alpha] * n if isinstance(alpha, int | float) else list(alpha)
-        if len(self.alphas) != n:
+        if len(self.alphas) != n or min(self.alphas) < 0:
             names = ", ".join(catalog.modalities)
-            raise ConfigError(f"model.alpha must be one number or one for each of {names}; got {len(self.alphas)}.")
+            raise ConfigError(f"model.alpha must be one number or one for each of {names}, at least 0; got {alpha}.")
 
     def gram(self, view: ModalityView) -> Tensor:
         gram = super().gram(view)

@@ -20,7 +20,7 @@ class KNNSettings(FromHistory.Settings):
         "cosine", "cosine: c_ij / (sqrt(c_ii c_jj) + shrink) | jaccard: c_ij / (c_ii + c_jj - c_ij + shrink)"
     )
     weighting: Literal["none", "inverse", "idf"] = hp(
-        "inverse",
+        "idf",
         "what an interaction in common counts, by the number d of interactions of that user (of that item in userknn): "
         "none: 1 | inverse: 1 / d | idf: ln(n / (1 + d))^2, TF-IDF",
     )

@@ -27,8 +27,8 @@ class SLIM(ItemToItem):
         l2: float = hp(20.0, "on the squared weights; search 1 to 500", gt=0)
         k: int | None = hp(200, "neighbours of an item; null: all items that share a user with it", ge=1)
         positive: bool = hp(True, "weights are not negative; paper true")
-        sweeps: int = hp(50, "at most that many passes over all weights", ge=1)
-        tolerance: float = hp(1e-4, "ends when no weight changes by more in a pass", gt=0)
+        sweeps: int = hp(100, "at most that many passes over all weights", ge=1)
+        tolerance: float = hp(1e-6, "ends when no weight changes by more in a pass", gt=0)
 
     settings: Settings
 

@@ -129,19 +129,20 @@ def elastic_net(block: Local, l1: float, l2: float, *, positive: bool, sweeps: i
     Args:
         positive: whether w >= 0.
     """
-    w, slope = torch.zeros_like(block.products), -block.products  # slope: G w - c
-    diagonal = block.gram.diagonal(dim1=1, dim2=2)
+    gram = block.gram.permute(1, 2, 0).contiguous()  # the targets last: a step then reads and writes in one piece
+    slope = -block.products.T.contiguous()  # G w - c
+    w, diagonal = torch.zeros_like(slope), gram.diagonal().T
     curvature = torch.where(diagonal > 0, diagonal + l2, 1.0)
     for _ in range(sweeps):
         before = w.clone()
-        for k in range(w.shape[1]):
-            aim = w[:, k] * diagonal[:, k] - slope[:, k]
-            new = (aim - l1).clamp_min(0)
+        for k in range(len(w)):
+            aim = torch.addcmul(-slope[k], w[k], diagonal[k])
+            new = (aim - l1).clamp_min_(0)
             if not positive:
-                new = new - (-aim - l1).clamp_min(0)
-            change = new / curvature[:, k] - w[:, k]
-            w[:, k] += change
-            slope.addcmul_(block.gram[:, k], change[:, None])
+                new -= (-aim - l1).clamp_min_(0)
+            change = new.div_(curvature[k]).sub_(w[k])
+            w[k] += change
+            slope.addcmul_(gram[k], change)
         if (w - before).abs().amax() < tolerance:
             break
-    return w
+    return w.T
