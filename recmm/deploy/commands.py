@@ -54,5 +54,24 @@ def recommend(
     recommend_to(run, request, out)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"recommend": recommend}
+def ensemble(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN ...", help="The folders of finished runs.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write ensemble.json, topk.parquet and per_user.parquet.", show_default=False),
+    ] = None,
+) -> None:
+    """Fuse finished runs on the same data: reciprocal ranks of their lists, weighted by a selection on validation.
+
+    The test metrics are those of the weights that are best on validation. Runs keep the first 50 items of each list of
+    validation and test, so no run is loaded or trained again.
+    """
+    from recmm.deploy.ensemble import fuse_runs
+
+    fuse_runs(runs, out)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"recommend": recommend, "ensemble": ensemble}
 """Name of a command -> its function, for the application that joins all commands."""

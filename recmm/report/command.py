@@ -13,6 +13,7 @@ from recmm.experiment.config.publishable import publishable_text
 from recmm.report.comparison.all_runs import all_runs
 from recmm.report.comparison.content import content
 from recmm.report.comparison.costs import costs
+from recmm.report.comparison.ledger import ledger
 from recmm.report.comparison.overall import overall
 from recmm.report.comparison.published import match, published_table
 from recmm.report.comparison.relative import relative_performance
@@ -113,6 +114,7 @@ def _sections(runs: Runs, results: Results, printed: pl.DataFrame) -> tuple[list
         Section("What content contributes", worth),
         Section("Target item", target_items(strata, results.metrics)),
         Section("Learning curves", figures=learning_curves(results, histories)),
+        Section("Budgets", ledger(results)),
         Section("Time and memory", costs(results)),
         Section("Published numbers", [alone] if alone else []),
     ]

@@ -35,6 +35,14 @@ _LEFT_OUT = (
 )
 _MODALITY_GROUPS = ("missing", "imputer")
 
+CONDITION_KEYS = ("missing.", "imputer.")
+"""Beginnings of the keys that say under which condition a run was made."""
+
+NO_PROTOCOL = "eval.memory_mb"
+"""The one `eval.` key that changes no number."""
+
+_NO_HYPER_PARAMETER = (*CONDITION_KEYS, "dataset.", "data.")
+
 
 def identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities: bool) -> dict[str, Any]:
     """Flat, JSON-able mapping of everything that can change a number of this run; part of the record.
@@ -61,6 +69,12 @@ def published_identity(cfg: DictConfig, data_digest: str, split_name: str, uses_
 def signature(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities: bool) -> str:
     """16 hex digits of ``identity``: equal signatures mean the same numbers."""
     return _digest(identity(cfg, data_digest, split_name, uses_modalities))[:16]
+
+
+def is_hyper_parameter(key: str) -> bool:
+    """Whether a key of ``identity`` is a choice of the method: no missing setting, no data, no seed."""
+    is_seed = key == "seed" or (key.startswith("model.") and key.endswith(".seed"))  # methods get the run's seed
+    return not (is_seed or key == NO_PROTOCOL or key.startswith(_NO_HYPER_PARAMETER))
 
 
 def config_hash(cfg: DictConfig, values: dict[str, Any] | None = None) -> str:

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from types import TracebackType
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from recmm.errors import RunError
+from recmm.experiment.sweep.marks import LEGEND, MARKED, marks_of
 from recmm.experiment.sweep.plan import Job, peek, told_apart
 from recmm.experiment.verification import read_result
 
@@ -139,7 +140,8 @@ def duration(seconds: float) -> str:
 def print_outcomes(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]], folder: Path) -> None:
     """Print the closing table with the outcome of every job, and the reason for each that is not done."""
     table = Table(Column("job", overflow="fold"), Column("arguments", overflow="fold"), "outcome", *_SHOWN)
-    for row in _rows(jobs, outcomes):
+    rows, marks = _rows(jobs, outcomes)
+    for row in rows:
         table.add_row(*row)
     counts: dict[str, int] = {}
     for outcome, _ in outcomes.values():
@@ -147,7 +149,7 @@ def print_outcomes(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]]
     width = None if sys.stdout.isatty() else _WIDTH
     console = Console(soft_wrap=True, highlight=False, markup=False, width=width)
     if table.row_count:
-        console.print(table)
+        console.print(table, *(LEGEND[mark] for mark in LEGEND if mark in marks), sep="\n")
     for job in jobs:
         outcome, why = outcomes[job.folder]
         if why:
@@ -155,14 +157,21 @@ def print_outcomes(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]]
     console.print(f"{', '.join(f'{count} {outcome}' for outcome, count in counts.items())}: {folder}")
 
 
-def _rows(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]]) -> Iterator[list[str]]:
-    arguments = told_apart(jobs)
+def _rows(jobs: Sequence[Job], outcomes: Mapping[Path, tuple[str, str]]) -> tuple[list[list[str]], set[str]]:
+    """The table's rows, and the marks that stand in them."""
+    arguments, many = told_apart(jobs), len(jobs) > _LISTED
+    complete = [job.folder for job in jobs if outcomes[job.folder][0] in ("done", "skipped") and not many]
+    results = {folder: peek(folder) for folder in complete}
+    marks = marks_of(results)
+    rows = []
     for job in jobs:
         outcome = outcomes[job.folder][0]
-        complete = outcome in ("done", "skipped")
-        if complete and len(jobs) > _LISTED:
+        if many and outcome in ("done", "skipped"):
             continue
-        yield [job.folder.name, arguments[job.folder], outcome, *_scores(peek(job.folder) if complete else {})]
+        scores = dict(zip(_SHOWN, _scores(results.get(job.folder, {})), strict=True))
+        scores[MARKED] = " ".join(filter(None, (scores[MARKED], marks.get(job.folder, ""))))
+        rows.append([job.folder.name, arguments[job.folder], outcome, *scores.values()])
+    return rows, set("".join(marks.values()))
 
 
 def _scores(result: Mapping[str, Any]) -> list[str]:

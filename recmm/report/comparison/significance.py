@@ -33,7 +33,7 @@ _NOTE = (
     "seeds and paired over users. p values are corrected by Holm's method over all tests of one catalogue, condition "
     'and metric. Intervals are bootstrapped over what the column "intervals over" names (seeds and mask seeds from 3 '
     "on); they are empty unless every seed was run with every mask seed. Published settings take no part. Of several "
-    "settings of one model only the best on validation takes part."
+    "settings of one model only the best on validation takes part. A star needs the budget of the others (see Budgets)."
 )
 
 
@@ -51,18 +51,28 @@ def comparisons(results: Results) -> tuple[list[Table], dict[Place, str], list[s
         own = competing.filter(pl.col("catalogue") == catalogue)
         if own["variant"].n_unique() < 2:
             continue
+        equals = _with_equal_budgets(results.everywhere.filter(pl.col("catalogue") == catalogue))
         for metric in results.metrics:
             try:
                 compared = compare(own, metric)
             except RunError as error:
                 refused.append(f"No test of {metric_name(metric)} on {catalogue}: {error}")
                 continue
+            fair = [place in equals for place in compared.select("condition", "variant").iter_rows()]
+            compared = compared.with_columns(star=pl.col("star") & (~pl.col("best") | pl.Series(fair)))
             best = compared.filter(pl.col("best") & pl.col("star"))
             stars |= {
                 (catalogue, condition, metric): method for condition, method in best["condition", "variant"].rows()
             }
             tables.append(_table(catalogue, metric, compared, own))
     return tables, stars, refused
+
+
+def _with_equal_budgets(everywhere: pl.DataFrame) -> set[tuple[str, str]]:
+    """Condition and variant of the methods that compete with at least one other method of an equal budget."""
+    equal = everywhere.filter("competes", "equal_budget")
+    several = equal.filter(pl.col("variant").n_unique().over("condition") > 1)
+    return set(several.select("condition", "variant").iter_rows())
 
 
 def _table(catalogue: str, metric: str, compared: pl.DataFrame, own: pl.DataFrame) -> Table:

@@ -73,6 +73,8 @@ def note_of(rows: Sequence[Row], what: str, of: str = "runs") -> str:
         sentences.append("*: better than every other method of the column, paired test, Holm-corrected p < 0.05")
     if any(cell.below_popularity for cell in cells):
         sentences.append("▽: below the popularity baseline")
+    if any(cell.below_feature_free for cell in cells):
+        sentences.append("◇: below the best method that sees no feature under the same budget or a smaller one")
     if any(cell.published is not None for cell in cells):
         sentences.append("In brackets: the number that the paper prints")
     if any(label.endswith("†") for row in rows for label in row.labels):

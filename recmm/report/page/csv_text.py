@@ -25,14 +25,26 @@ def _wide(table: Table) -> Iterator[list[str]]:
 
 
 def _long(table: Table) -> Iterator[list[str]]:
-    measured = ("value", "sd", "n", "shown", "mark", "star", "below_popularity", "published", "folders")
+    measured = (
+        "value",
+        "sd",
+        "n",
+        "shown",
+        "mark",
+        "star",
+        "below_popularity",
+        "below_feature_free",
+        "published",
+        "folders",
+    )
     yield [*table.labels, "column", *measured]
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell.value is None:
                 continue
             numbers = [_plain(value) for value in (cell.value, cell.sd, cell.n)]
-            flags = [cell.mark, "*" if cell.star else "", "yes" if cell.below_popularity else ""]
+            below = ["yes" if flag else "" for flag in (cell.below_popularity, cell.below_feature_free)]
+            flags = [cell.mark, "*" if cell.star else "", *below]
             yield [*row.labels, column, *numbers, cell.shown, *flags, cell.published or "", _folders([cell])]
 
 

@@ -22,6 +22,7 @@ _SPECIAL = {
     "×": r"$\times$",
     "†": r"$\dagger$",
     "▽": r"$\nabla$",
+    "◇": r"$\diamond$",
     "\n": " ",
     "\r": " ",
 }
@@ -64,5 +65,6 @@ def _cell(cell: Cell) -> str:
     text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
     text += "$^{*}$" if cell.star else ""
     text += r"$^{\nabla}$" if cell.below_popularity else ""
+    text += r"$^{\diamond}$" if cell.below_feature_free else ""
     text += rf" {{\scriptsize$\pm${cell.shown_sd}}}" if cell.shown_sd else ""
     return text + (f" [{cell.published}]" if cell.published else "")

@@ -12,12 +12,11 @@ import polars as pl
 
 from recmm.data.files.quoting import shown
 from recmm.errors import DamagedRecordError, RunError
-from recmm.experiment.config.identity import rounded
+from recmm.experiment.config.identity import NO_PROTOCOL, rounded
 from recmm.experiment.verification import DAMAGED
 from recmm.report.records.folders import read_history, read_record, run_folders
 from recmm.report.records.variants import (
     ANY,
-    NO_PROTOCOL,
     Record,
     conditions,
     differing_within_models,
@@ -54,12 +53,14 @@ class Runs:
             modality have no condition: their missing, imputer and condition are "any", their rate and mask_seed null.
         records: folder -> content of result.json, of the runs in ``frame``.
         unfinished: status -> number of runs that are not done, `damaged` and `unreadable` ones among them.
+        pruned: content of result.json, of the runs that a search ended early.
         left_out: a sentence for each run that is damaged or unreadable, with its folder.
         hyper_parameters: model -> the ``config/...`` columns in which its variants differ.
     """
 
     frame: pl.DataFrame
     records: dict[str, Record]
+    pruned: list[Record]
     unfinished: dict[str, int]
     left_out: list[str]
     hyper_parameters: dict[str, list[str]]
@@ -79,6 +80,7 @@ def load_runs(folders: Sequence[Path]) -> Runs:
     """
     done: dict[str, tuple[Path, Record]] = {}
     unfinished: dict[Path, str] = {}
+    pruned: list[Record] = []
     left_out: list[str] = []
     for folder in run_folders(folders):
         try:
@@ -92,6 +94,7 @@ def load_runs(folders: Sequence[Path]) -> Runs:
             done.setdefault(result["signature"], (folder, result))
         else:
             unfinished[folder.resolve()] = result["status"]
+            pruned += [result] if result["status"] == "pruned" else []
     counts = dict(sorted(Counter(unfinished.values()).items()))
     if not done:
         states = ", ".join(f"{number} {status}" for status, number in counts.items())
@@ -100,7 +103,7 @@ def load_runs(folders: Sequence[Path]) -> Runs:
         raise RunError(f"None of the runs in {names} is finished ({states}): wait for one, or resume them.{why}")
     records = {str(folder): result for folder, result in done.values()}
     frame, by_model = _tabulate(records)
-    return Runs(frame, records, counts, left_out, by_model)
+    return Runs(frame, records, pruned, counts, left_out, by_model)
 
 
 def _usable(folder: Path) -> Record:
@@ -112,7 +115,7 @@ def _usable(folder: Path) -> Record:
     result = read_record(folder)
     try:
         str(folder).encode()
-        if result["status"] == "done":
+        if result["status"] in ("done", "pruned"):
             result["identity"] = {key: _level(value) for key, value in result["identity"].items()}
             pl.DataFrame([_row(str(folder), result)], schema_overrides=_TYPES, strict=False)
             conditions([result])

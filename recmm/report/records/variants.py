@@ -5,17 +5,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from recmm.experiment.config.identity import rounded
+from recmm.experiment.config.identity import CONDITION_KEYS, is_hyper_parameter, rounded
 
 ANY = "any"
 """`missing`, `imputer` and `condition` of methods that use no modality."""
 
-NO_PROTOCOL = "eval.memory_mb"
-"""The one `eval.` key that changes no number."""
-
-_OF_THE_CONDITION = ("missing.", "imputer.")
 _RATES_BY_PHASE = ("missing.train_rate", "missing.test_rate")
-_NO_HYPER_PARAMETER = (*_OF_THE_CONDITION, "dataset.", "data.")
 
 Record = dict[str, Any]
 """A run's `result.json`, or its identity: what its signature is made of."""
@@ -63,13 +58,7 @@ def hyper_parameters(identities: list[tuple[str, str, Record]]) -> dict[tuple[st
     groups = defaultdict(list)
     for model, dataset, identity in identities:
         groups[model, dataset].append(identity)
-    return {group: list(filter(_is_hyper_parameter, _differing(members))) for group, members in groups.items()}
-
-
-def _is_hyper_parameter(key: str) -> bool:
-    """Whether a key is a choice of the method: no missing setting, no data, no seed (methods get the run's seed)."""
-    is_seed = key == "seed" or (key.startswith("model.") and key.endswith(".seed"))
-    return not (is_seed or key == NO_PROTOCOL or key.startswith(_NO_HYPER_PARAMETER))
+    return {group: list(filter(is_hyper_parameter, _differing(members))) for group, members in groups.items()}
 
 
 def conditions(results: list[Record]) -> list[str]:
@@ -99,8 +88,7 @@ def conditions(results: list[Record]) -> list[str]:
 def _condition_parameters(result: Record) -> tuple[Record, Record]:
     """Parameters of the missing setting (with the imputer's name), and parameters of the imputer."""
     of_setting, of_imputer = (
-        {key: value for key, value in result["identity"].items() if key.startswith(prefix)}
-        for prefix in _OF_THE_CONDITION
+        {key: value for key, value in result["identity"].items() if key.startswith(prefix)} for prefix in CONDITION_KEYS
     )
     of_setting.pop("missing.seed", None)  # absent where the method uses no modality
     rates = [of_setting.get(key) for key in _RATES_BY_PHASE]

@@ -24,6 +24,8 @@ class Cell:
         mark: "best", "second" or "".
         star: whether it is the best of its column and better than every other method by the corrected test.
         below_popularity: whether it is less than what the popularity baseline reaches in the same column.
+        below_feature_free: whether it is less than what a method that sees no feature reaches in the same column with
+            no larger budget.
         published: what a paper prints for the same method, condition and metric, as it is printed.
     """
 
@@ -36,6 +38,7 @@ class Cell:
     mark: str = ""
     star: bool = False
     below_popularity: bool = False
+    below_feature_free: bool = False
     published: str | None = None
 
     @property

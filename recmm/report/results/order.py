@@ -6,9 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from recmm.experiment.sweep.marks import BASELINES
+
 _CONFIG = "config/"
 _FIRST_CONDITIONS = ("full", "natural")
-_BASELINES = ("random", "popularity")
 
 
 def with_order(frame: pl.DataFrame) -> pl.DataFrame:
@@ -52,6 +53,6 @@ def _condition_place(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def _method_place(row: dict[str, Any], settings: list[str]) -> tuple[Any, ...]:
     model = row["model"]
-    first = _BASELINES.index(model) if model in _BASELINES else len(_BASELINES)
+    first = BASELINES.index(model) if model in BASELINES else len(BASELINES)
     values = tuple(-math.inf if row[name] is None else row[name] for name in settings)
     return first, model, row["published"], values, row["method"]

@@ -9,10 +9,10 @@ import polars as pl
 
 from recmm.errors import RunError
 from recmm.report.records.runs import Runs
+from recmm.report.results.budgets import PUBLISHED, Budgets, budgets_of, with_equality
 from recmm.report.results.order import with_order
 
 FULL = "full"
-_PUBLISHED = "published"
 _MONITOR = "val/recall@20"  # of records from before the key was written
 
 
@@ -31,11 +31,13 @@ class Results:
             * selected: of its model's variants under one condition this one has the best mean of ``monitor``. Taking
               the best by test numbers would select on the test set;
             * competes: selected and not published, so it may be called best;
+            * equal_budget: whether its model had the budget that most models of the catalogue had;
             * condition_order, method_order: ranks, see ``with_order``.
         everywhere: the same with feature-free methods under every condition, see ``in_every_condition``.
         relative: the rows of ``everywhere`` of methods that ran with full modality, with ``relative/<metric>``, see
             ``relative_to_full``.
         metrics: those that the report shows, such as recall@20.
+        budgets: what was spent on each model.
         monitor: the validation metric that selects, such as val/recall@20.
         hyper_parameters: as in ``Runs``.
     """
@@ -44,6 +46,7 @@ class Results:
     everywhere: pl.DataFrame
     relative: pl.DataFrame
     metrics: tuple[str, ...]
+    budgets: Budgets
     monitor: str
     hyper_parameters: dict[str, list[str]]
 
@@ -62,10 +65,12 @@ def tabulate(runs: Runs, metrics: Sequence[str], out: Path) -> Results:
     _refuse_unknown(runs.frame, metrics)
     monitors = [record.get("monitor", _MONITOR) for record in runs.records.values()]
     monitor = max(monitors, key=monitors.count)  # it may differ among sweeps, but a comparison needs one
-    frame = with_order(_with_selection(_with_names(_with_links(runs.frame, out)), monitor))
+    named = _with_names(_with_links(runs.frame, out))
+    budgets = budgets_of(named, runs)
+    frame = with_order(with_equality(_with_selection(named, monitor), budgets))
     everywhere = in_every_condition(frame)
     relative = relative_to_full(everywhere, metrics)
-    return Results(frame, everywhere, relative, tuple(metrics), monitor, runs.hyper_parameters)
+    return Results(frame, everywhere, relative, tuple(metrics), budgets, monitor, runs.hyper_parameters)
 
 
 def in_every_condition(frame: pl.DataFrame) -> pl.DataFrame:
@@ -122,7 +127,7 @@ def _with_links(frame: pl.DataFrame, out: Path) -> pl.DataFrame:
 def _with_names(frame: pl.DataFrame) -> pl.DataFrame:
     several = pl.col("data_digest").n_unique().over("dataset", "split") > 1
     digest = pl.when(several).then(pl.format(", data {}", pl.col("data_digest").str.head(8))).otherwise(pl.lit(""))
-    published = pl.col("settings_source").fill_null("") == _PUBLISHED
+    published = pl.col("settings_source").fill_null("") == PUBLISHED
     dagger = pl.when(published).then(pl.lit("†")).otherwise(pl.lit(""))
     rated = pl.col("rate").is_not_null() & (pl.col("condition") == pl.col("missing"))
     condition = pl.when(rated).then(pl.format("{} {}", "missing", "rate")).otherwise(pl.col("condition"))

@@ -38,13 +38,16 @@ def test_of_several_settings_the_best_on_validation_is_ranked(write_run, results
     for layers, (test, val) in enumerate([(0.75, 0.2), (0.5, 0.3)]):
         metrics = {"test/recall@20": test, "val/recall@20": val}
         write_run(f"sweep/{layers}", config={"model.n_layers": layers}, **metrics)
-    write_run("sweep/second", model="second", values=[1.0, 0.0])
-    write_run("sweep/third", model="third", values=[1.0, 0.0, 0.0])
+    for model, values in (("second", [1.0, 0.0]), ("third", [1.0, 0.0, 0.0])):  # all have two trials
+        write_run(f"sweep/{model}", model=model, values=values)
+        write_run(f"sweep/{model}-worse", model=model, values=[0.0], config={"model.n_layers": 0})
     (table,) = overall(results_of(tmp_path / "sweep"), {}, {})
     assert [(row.labels[0], row.cells[0].mark) for row in table.rows] == [
         ("first (n_layers=0)", ""),
         ("first (n_layers=1)", "best"),
         ("second", "best"),
+        ("second (n_layers=0)", ""),
         ("third", "second"),
+        ("third (n_layers=0)", ""),
     ]
     assert "only the best by val/recall@20 is ranked" in table.note
