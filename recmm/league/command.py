@@ -69,7 +69,7 @@ def plan(
     console.print(table)
     console.print(", ".join(f"{total[state]} {state}" for state in states) + f" of {sum(total.values())} jobs")
     console.print(f"{seconds / 3600:.1f} CPU hours left, by the times measured so far and the league's guesses")
-    if standing.others:
+    if standing.others and not (only or dataset or setting):
         console.print(f"{len(standing.others)} rows belong to none of these jobs and do not count.")
     for name, error in {cell.name[1]: cell.trials[0].unreadable for cell in standing.cells}.items():
         if error is not None:

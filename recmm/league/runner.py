@@ -62,6 +62,8 @@ class Runner:
         while before < self._n_done and not self._is_over():
             before = self._n_done
             for model in order:
+                if self._is_over():
+                    break
                 self._run_method(Standing(self.jobs, self.place / "results", [model], datasets, settings))
         if self._is_over():
             say("The given hours are over.")

@@ -83,7 +83,7 @@ def test_the_hours_end_between_jobs_and_another_process_keeps_its_job(
     league_file: Callable[..., str], trained: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = league_file(seeds=[0])
-    times = iter(range(0, 36_000, 900))
+    times = iter(range(0, 36_000, 600))
     assert run(file, hours=0.6, clock=lambda: float(next(times)))
     assert len(trained) == 1 and "hours are over" in capsys.readouterr().err
     standing = Standing(Jobs(read_league(file)), PLACE / "results", ["mfbpr"])

@@ -25,7 +25,7 @@ def verify(*arguments: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"overrides": "model=mfbpr seed=7"}, "configuration is"),
+        ({"overrides": "model=mfbpr dataset=synthetic dataset.n_users=40 seed=7"}, "configuration is"),
         ({"overrides": "model=nothing"}, "do not compose"),
         ({"overrides": "model='"}, "cannot be read"),
         ({"model": "sgl"}, "model is sgl, but its arguments give"),
