@@ -61,6 +61,7 @@ class Runner:
         before = -1
         while before < self._n_done and not self._is_over():
             before = self._n_done
+            self._passed = {name: state for name, state in self._passed.items() if state == FAILED}
             for model in order:
                 if self._is_over():
                     break
@@ -75,7 +76,6 @@ class Runner:
         return self._end is not None and self._clock() >= self._end
 
     def _run_method(self, standing: Standing) -> None:
-        self._passed = {name: state for name, state in self._passed.items() if state == FAILED}
         while not self._is_over() and (found := self._next(standing)) is not None:
             cell, kind, job = found
             if job.unreadable is not None:
