@@ -65,6 +65,21 @@ def test_runs_in_their_folders_are_tested_over_users(finished: Path) -> None:
     assert tests.filter("best").height == 2 and tests["p_holm"].count() == 4
 
 
+def test_the_page_is_made_of_the_winners_runs(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[tuple[list[Path], Path]] = []
+
+    def write_report(folders: list[Path], out: Path) -> Path:
+        pages.append((folders, out))
+        return out / "index.html"
+
+    monkeypatch.setattr("recmm.report.command.write_report", write_report)
+    result = CliRunner().invoke(app, ["league", "report", "--league", "tiny.yaml", "--page", "page"])
+    assert result.exit_code == 0, result.output
+    [(folders, out)] = pages
+    assert len(folders) == len(set(folders)) == 8 and out == Path("page"), "four cells, two seeds each"
+    assert "../experiments/league/critical_difference.png" in Path("docs/league.md").read_text()
+
+
 def test_the_commands_print_where_the_league_stands(finished: Path) -> None:
     rows = read_rows(RESULTS)
     other = rows[0] | {"configuration": "f" * 16, "signature": "0"}
