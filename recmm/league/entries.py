@@ -80,9 +80,9 @@ class Entries:
         value, others = entry.mean(column), self.of(entry.dataset, entry.setting)
         floor = next((other.mean(column) for other in others if other.model == POPULARITY), None)
         free = max((other.mean(column) for other in others if other.feature_free), default=None)
-        below = [*("▽" for _ in [0] if floor is not None and value < floor)]
-        below += ["◇"] if free is not None and not entry.feature_free and value < free else []
-        return "".join([*below, *("…" for _ in [0] if len(entry.rows) < entry.n_wanted)])
+        marks = "▽" if floor is not None and value < floor else ""
+        marks += "◇" if free is not None and not entry.feature_free and value < free else ""
+        return marks + ("…" if len(entry.rows) < entry.n_wanted else "")
 
     def retained(self, entry: Entry, column: str) -> float | None:
         """The share of its own number with full modality that a method keeps; None for one that uses no modality."""
