@@ -91,6 +91,19 @@ def report(arguments: Annotated[list[str] | None, typer.Argument(metavar="FOLDER
         page(given)
 
 
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def league(
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="plan|run|report|verify ...")] = None,
+) -> None:
+    """Every method under the same masks within the same budget, as a table that grows. `league --help` lists more."""
+    from recmm.league.command import main as table  # neither Hydra nor torch for the other commands
+
+    table(arguments or [])
+
+
 for name, command in COMMANDS.items():
     app.command(name, help=help_text(command))(command)
 

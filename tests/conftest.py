@@ -56,3 +56,13 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return code if isinstance(code, int) else 0, capsys.readouterr().err
 
     return run
+
+
+@pytest.fixture
+def hydra_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """Hydra in this process, in a folder of its own, with errors as a person sees them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    # Hydra takes coverage's trace function for a debugger's, and then lets errors pass as they are.
+    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
+    return monkeypatch

@@ -34,6 +34,7 @@ FLOORS = {
     "report": 9,
     "deploy": 10,
     "ingest": 10,
+    "league": 10,
     "cli": 11,
     "__main__": 12,
 }

@@ -46,6 +46,7 @@ class Record:
         self.folder, self.result, self.writes = folder, result, writes
         self.finished = False
         self._started, self._earlier_seconds = time.monotonic(), result.get("wall_seconds", 0.0)
+        self._cpu_started, self._earlier_cpu = time.process_time(), result.get("cpu_seconds", 0.0)
         self.resume_from: Path | None = None
         self._place: os.stat_result | None = None
         self._written: set[str] = set()
@@ -62,6 +63,10 @@ class Record:
     def wall_seconds(self) -> float:
         """Seconds of this attempt and all earlier ones."""
         return round(self._earlier_seconds + time.monotonic() - self._started, 2)
+
+    def cpu_seconds(self) -> float:
+        """Processor seconds of all threads of this process, over this attempt and all earlier ones."""
+        return round(self._earlier_cpu + time.process_time() - self._cpu_started, 2)
 
     @contextlib.contextmanager
     def writing(self, name: str, *, optional: bool = False) -> Iterator[Path]:
@@ -127,11 +132,14 @@ class Record:
 
     def write_metrics(self, history: list[dict[str, Any]]) -> None:
         """Write one row per epoch as `metrics.csv`; epochs after a resumed run's checkpoint are dropped."""
-        self.update(wall_seconds=self.wall_seconds())  # survives a kill
+        self.update(**self._times())  # survives a kill
         if self.writes:
             table = pl.DataFrame(history, infer_schema_length=None, strict=False)
             with self.writing("metrics.csv") as path:
                 replace_atomically(path, table.write_csv())
+
+    def _times(self) -> dict[str, float]:
+        return {"wall_seconds": self.wall_seconds(), "cpu_seconds": self.cpu_seconds()}
 
     def end_log(self, handler: logging.FileHandler) -> None:
         """Close the run's log, whose digest is part of a finished record."""
@@ -143,7 +151,7 @@ class Record:
         finished = self.result.get("status") == "done"
         if finished:
             self.require_folder()
-        self.update(wall_seconds=self.wall_seconds(), **({"files": seal(self.folder)} if finished else {}))
+        self.update(**self._times(), **({"files": seal(self.folder)} if finished else {}))
 
     def note_error(self, error: BaseException) -> None:
         """Write how the attempt ended, if the folder is still there and the disk has room for it."""
@@ -271,7 +279,8 @@ def _claim(folder: Path, signature: str, decision: Decision, identity: dict[str,
         log.warning("Continuing the %s run in %s from %s.", found.get("status"), folder, decision.told)
     elif decision.what == "aside":
         log.warning("The earlier run in %s was moved to %s%s.", folder, move_aside(folder), decision.told)
-    if decision.what in ("continue", "extend"):
+    goes_on = decision.what in ("continue", "extend")
+    if goes_on:
         warn_about_versions(found)
     result = {
         "format_version": FORMAT_VERSION,
@@ -279,7 +288,8 @@ def _claim(folder: Path, signature: str, decision: Decision, identity: dict[str,
         "signature": signature,
         "attempt": found.get("attempt", 0) + 1,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "wall_seconds": found.get("wall_seconds", 0.0) if decision.what in ("continue", "extend") else 0.0,
+        "wall_seconds": found.get("wall_seconds", 0.0) if goes_on else 0.0,
+        "cpu_seconds": found.get("cpu_seconds", 0.0) if goes_on else 0.0,
         "identity": identity,
         **({"continued_from": continued_from} if continued_from else {}),
         **provenance(),

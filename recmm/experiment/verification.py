@@ -53,6 +53,7 @@ class _Finished(BaseModel):
     identity: dict[str, Any]
     attempt: int = Field(1, ge=1)
     wall_seconds: float = Field(0.0, ge=0)
+    cpu_seconds: float = Field(0.0, ge=0)
     model: str = ""
     dataset: str = ""
     missing: str = ""

@@ -24,16 +24,6 @@ R.on_train_start, R.training_step = on_train_start, training_step
 """
 
 
-@pytest.fixture
-def hydra_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """Hydra in this process, in a folder of its own, with errors as a person sees them."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    # Hydra takes coverage's trace function for a debugger's, and then lets errors pass as they are.
-    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
-    return monkeypatch
-
-
 @pytest.fixture(scope="session")
 def start() -> Callable[..., int]:
     """Calls the entry point in this process and returns its exit code."""

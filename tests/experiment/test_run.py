@@ -61,6 +61,7 @@ def test_the_record_is_complete(finished: tuple[Path, Any]) -> None:
     assert list((folder / "wandb").glob("offline-run-*")), "W&B writes offline unless told otherwise"
     assert Masks.load(folder / "masks.npz").digest == result["masks"]["digest"]
     assert {"host"} <= result["peak_memory_mb"].keys() and result["wall_seconds"] > 0
+    assert result["cpu_seconds"] > 0
 
 
 def test_metrics_can_be_made_again_from_the_tables(finished: tuple[Path, Any]) -> None:

@@ -81,6 +81,7 @@ def test_a_damaged_file_is_named(record: Path, damage: str) -> None:
         ({"seed": "0"}, "seed"),
         ({"attempt": 0}, "attempt"),
         ({"wall_seconds": -1.0}, "wall_seconds"),
+        ({"cpu_seconds": -1.0}, "cpu_seconds"),
         ({"files": {"a": 3}}, "files"),
         ({"files": {"../masks.npz": {"bytes": 1, "sha256": ""}}}, "is listed, but no file of a record"),
         ({"test/recall@20": 0.123}, "mean of per_user.parquet"),

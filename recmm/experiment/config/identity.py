@@ -77,6 +77,13 @@ def is_hyper_parameter(key: str) -> bool:
     return not (is_seed or key == NO_PROTOCOL or key.startswith(_NO_HYPER_PARAMETER))
 
 
+def configuration_digest(cfg: DictConfig) -> str:
+    """16 hex digits of what the configuration alone adds to ``identity``: the same wherever the data lie, or lack."""
+    flat = identity(cfg, "", "", uses_modalities(cfg))
+    del flat["results_version"]
+    return _digest(flat)[:16]
+
+
 def config_hash(cfg: DictConfig, values: dict[str, Any] | None = None) -> str:
     """8 hex digits of the configuration alone, for folder names; needs no data. ``values`` are its ``own_values``.
 

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from recmm.experiment.config.identity import config_hash, differences, identity, register_resolvers, run_name, signature
+from recmm.experiment.config.identity import (
+    config_hash,
+    configuration_digest,
+    differences,
+    identity,
+    register_resolvers,
+    run_name,
+    signature,
+)
 
 BASE: dict[str, Any] = {
     "model": {"_target_": "recmm.models.I3MRec", "dim": 64, "lr": 0.001, "training": {"seed": "${seed}"}},
@@ -90,6 +98,14 @@ def test_results_version_is_part_of_the_signature(monkeypatch: pytest.MonkeyPatc
     before = sign(config())
     monkeypatch.setattr("recmm.experiment.config.identity.RESULTS_VERSION", -1)
     assert sign(config()) != before
+
+
+def test_the_configuration_has_a_digest_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recmm.experiment.config.identity.uses_modalities", lambda cfg: True)
+    before = configuration_digest(config())
+    assert configuration_digest(config(seed=1)) != before == configuration_digest(config(paths__output="elsewhere"))
+    monkeypatch.setattr("recmm.experiment.config.identity.RESULTS_VERSION", -1)
+    assert configuration_digest(config()) == before
 
 
 def test_a_method_without_modalities_has_one_signature_under_every_mask() -> None:
