@@ -22,6 +22,7 @@ FLOORS = {
     "offline": 0,
     "seeding": 0,
     "settings": 1,
+    "trust": 1,
     "data": 2,
     "graph": 3,
     "missing": 4,
@@ -30,11 +31,12 @@ FLOORS = {
     "nn": 6,
     "evaluation": 6,
     "models": 7,
-    "experiment": 8,
-    "report": 9,
-    "ingest": 10,
-    "cli": 11,
-    "__main__": 12,
+    "adapters": 8,
+    "experiment": 9,
+    "report": 10,
+    "ingest": 11,
+    "cli": 12,
+    "__main__": 13,
 }
 # The same inside a part: its modules and folders by floor.
 INNER_FLOORS = {
