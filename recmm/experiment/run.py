@@ -172,7 +172,7 @@ def _execute(
 ) -> None:
     """Train, load the best epoch on validation, rank validation and test with it, complete the record."""
     model = build_model(cfg, datamodule.catalog)
-    settings: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    settings = publishable(cfg)["model"]
     checkpoints = Checkpoints(record, monitor=monitor, method=settings)
     tables = RankingTables()
     if cfg.sweep.trial is not None:

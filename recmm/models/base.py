@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
@@ -74,6 +75,18 @@ class Recommender(Stored):
         self._val_batches: int | float = 1.0  # share or number of validation batches, of a trainer
 
     # ------------------------------------------------------------------ what a method says of itself
+
+    @classmethod
+    def sources(cls, values: Mapping[str, Any]) -> dict[str, Path]:
+        """Name of a setting -> file whose content is part of what a run is; for most methods there are none.
+
+        Args:
+            values: the method's settings.
+
+        Raises:
+            ConfigError: a setting lacks a file that it needs.
+        """
+        return {}
 
     def prepare(self, view: ModalityView) -> Any:
         """State derived from this view (graphs, plans, normalised features); computed once per view."""

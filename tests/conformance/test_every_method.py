@@ -33,7 +33,8 @@ from recmm.models.stages import Running, Stage
 from recmm.seeding import seed_torch
 
 CONF = Path(__file__).parents[2] / "conf"
-METHODS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+METHODS = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if path.stem != "mmrec")
+"""All but the adapter, which is no method without a file; ``tests/adapters`` has tests of its own."""
 SETTINGS = sorted(path.stem for path in (CONF / "missing").glob("*.yaml"))
 N_USERS, N_ITEMS = 61, 43  # no two sizes are alike, so that a tensor's shape tells what its rows are
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+import recmm.adapters.mmrec
 import recmm.missing.controls
 import recmm.missing.imputers
 import recmm.missing.settings
@@ -28,7 +29,7 @@ from recmm.settings import ComponentSettings, bounds_of, nested_settings, range_
 
 WIDTH = 132
 COMMENT_COLUMN = 24
-_PUBLIC = (recmm.models, recmm.missing.imputers)
+_PUBLIC = (recmm.models, recmm.missing.imputers, recmm.adapters.mmrec)
 """Packages whose classes go by the package's name in a ``_target_``."""
 _MISSING_SETTINGS = (recmm.missing.settings, recmm.missing.controls)
 
@@ -36,7 +37,8 @@ _MISSING_SETTINGS = (recmm.missing.settings, recmm.missing.controls)
 def generated() -> dict[str, str]:
     """Path below ``conf/`` -> text, of every generated file."""
     files = {}
-    methods = [method for method in _classes(recmm.models, Recommender) if "Settings" in vars(method)]
+    packages = (recmm.models, recmm.adapters.mmrec)
+    methods = [m for package in packages for m in _classes(package, Recommender) if "Settings" in vars(m)]
     per_module = Counter(method.__module__ for method in methods)
     for method in methods:
         stem = method.__module__.rpartition(".")[2]
@@ -151,6 +153,8 @@ def _scalar(value: Any) -> str:
         return f"{digits + '0' if digits.endswith('.') else digits}e{int(exponent)}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_scalar, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_scalar(inner)}' for key, inner in value.items())}}}"
     return str(value)
 
 

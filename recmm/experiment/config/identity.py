@@ -1,5 +1,6 @@
 """What identifies a run: the signature in its record and the name of its folder."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -12,6 +13,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from recmm import RESULTS_VERSION
+from recmm.errors import ConfigError
 from recmm.experiment.config.constructors import locate
 from recmm.experiment.config.home import expand_home
 from recmm.experiment.config.publishable import publishable
@@ -53,14 +55,14 @@ def identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities
         split_name: name of the dataset's split.
         uses_modalities: whether the method uses modality features; if not, missing setting and imputer are left out.
     """
-    result = _flatten(own_values(cfg), _left_out(uses_modalities))
+    result = _flatten(own_values(cfg), _left_out(uses_modalities)) | contents(cfg)
     result |= {"data.digest": data_digest, "data.split": split_name, "results_version": RESULTS_VERSION}
     return result
 
 
 def published_identity(cfg: DictConfig, data_digest: str, split_name: str, uses_modalities: bool) -> dict[str, Any]:
     """``identity`` as the record shows it: values of the environment are references, paths have no folders."""
-    shown = _flatten(publishable(without_hydra(cfg)), _left_out(uses_modalities))
+    shown = _flatten(publishable(without_hydra(cfg)), _left_out(uses_modalities)) | contents(cfg)
     return {
         key: shown.get(key, value) for key, value in identity(cfg, data_digest, split_name, uses_modalities).items()
     }
@@ -91,6 +93,8 @@ def config_hash(cfg: DictConfig, values: dict[str, Any] | None = None) -> str:
     """
     values = own_values(cfg) if values is None else values
     flat = _flatten(values, _left_out(uses_modalities(cfg)))
+    with contextlib.suppress(ConfigError):  # the run itself says what is wrong with a file
+        flat |= contents(cfg)
     return _digest(flat | {"dataset.folder": _place(values)})[:8]
 
 
@@ -105,6 +109,24 @@ def run_name(cfg: DictConfig, values: dict[str, Any] | None = None) -> str:
     return "-".join(
         [*(re.sub(r"[^\w.-]+", "_", choice) for choice in choices), f"s{cfg.seed}", config_hash(cfg, values)]
     )
+
+
+def contents(cfg: DictConfig) -> dict[str, str]:
+    """Key -> name and 16 hex digits of the SHA-256, of every file whose content is part of the method.
+
+    Raises:
+        ConfigError: a file cannot be read, or is not named.
+    """
+    method: Any = locate(cfg.model._target_, "model")
+    values: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    found = {}
+    for name, path in method.sources(values).items():
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ConfigError(f"model.{name}={path} cannot be read ({error.strerror or error}).") from error
+        found[f"model.{name}"] = f"{path.name} {digest[:16]}"
+    return found
 
 
 def uses_modalities(cfg: DictConfig) -> bool:

@@ -1,16 +1,15 @@
 """Which modules a configuration may name: recmm's, Lightning's, and those that the user trusts."""
 
 import importlib.util
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from recmm.errors import ConfigError
+from recmm.trust import TRUST_VARIABLE, trusted_names
 
 OWN_PACKAGES = ("recmm", "pytorch_lightning", "hydra_plugins")
-TRUST_VARIABLE = "RECMM_TRUST"
 _SEARCHPATH = "hydra.searchpath="
 _folders: set[Path] = set()  # of hydra.searchpath on the command line
 _packages: set[str] = set()
@@ -33,8 +32,7 @@ def is_users(module: str) -> bool:
 
     Nothing is imported.
     """
-    named = {*re.split(r"[,:;\s]+", os.environ.get(TRUST_VARIABLE, "")), *_packages} - {""}
-    if any(_within(module, name) for name in named):
+    if any(_within(module, name) for name in trusted_names() | _packages):
         return True
     try:
         spec = importlib.util.find_spec(module.partition(".")[0])  # of a top-level name: it imports no package
