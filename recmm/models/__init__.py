@@ -25,6 +25,7 @@ from recmm.models.mmgcl import MMGCL
 from recmm.models.mmgcn import MMGCN
 from recmm.models.mmssl import MMSSL
 from recmm.models.modicf import MoDiCF
+from recmm.models.modwalk import ModWalk
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
 from recmm.models.rp3beta import RP3beta
@@ -67,6 +68,7 @@ __all__ = [
     "LightGCN",
     "LightGCNM",
     "MoDiCF",
+    "ModWalk",
     "Popularity",
     "RP3beta",
     "Random",
