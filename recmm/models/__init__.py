@@ -26,6 +26,7 @@ from recmm.models.mmgcn import MMGCN
 from recmm.models.mmssl import MMSSL
 from recmm.models.modicf import MoDiCF
 from recmm.models.modwalk import ModWalk
+from recmm.models.modwalk_fused import ModWalkFused
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
 from recmm.models.rp3beta import RP3beta
@@ -69,6 +70,7 @@ __all__ = [
     "LightGCNM",
     "MoDiCF",
     "ModWalk",
+    "ModWalkFused",
     "Popularity",
     "RP3beta",
     "Random",

@@ -10,8 +10,7 @@ from recmm.data.catalog import Catalog
 from recmm.errors import ConfigError
 from recmm.missing.view import ModalityView
 from recmm.models.history import FromHistory, history_rows, order_ties
-from recmm.models.settings import MethodSettings, hp
-from recmm.models.training import Training
+from recmm.models.settings import hp
 from recmm.nn.item_walk import Explanation, ItemWalk, feature_neighbours, no_neighbours, walk_tensors
 
 
@@ -36,7 +35,7 @@ class ModWalk(FromHistory):
     item, and one normalisation of both kinds of edges, by which an item with few users leans on its features.
     """
 
-    class Settings(MethodSettings):
+    class Settings(FromHistory.Settings):
         """The values are those that are best on TikTok's validation split (visual and acoustic features). On Amazon
         Baby, interactions alone, damping .5, hops 4 and popularity_exponent .5 are.
         """
@@ -47,14 +46,13 @@ class ModWalk(FromHistory):
         hops: int = hp(10, "H, the most steps; each is two sparse products", ge=1)
         popularity_exponent: float = hp(0.7, "o, of the items' popularity among the trusted users")
         kappa: float | None = hp(
-            5.0, "interactions above which a user's whole weight falls, to kappa / degree; null: it is 1", gt=0
+            5.0, "interactions from which on a user's weight in B no longer grows; null: it grows with the degree", gt=0
         )
         modality_weight: float = hp(0.5, "lambda, of the edges between items with like features; 0: none", ge=0)
         k: int = hp(10, "neighbours of an item; an edge needs both sides", ge=1)
         weights: dict[str, float] = hp(
             {}, "modality -> factor on its features before they are joined, such as {visual: 0.5}; those not named: 1"
         )
-        training: Training = hp(Training(), "without effect: nothing is trained and nothing is drawn")
 
     settings: Settings
     uses_modalities = True
@@ -91,7 +89,7 @@ class ModWalk(FromHistory):
 
     def explain(self, user: int, item: int, view: ModalityView) -> Explanation:
         """What the walk's score of ``item`` for ``user`` is made of: which items of the history, which edges."""
-        return self.prepared(view).explain(self.rows(torch.tensor([user])).col_indices(), item)
+        return self.prepared(view).explain(self.rows(torch.tensor([user], device=view.mask.device)).col_indices(), item)
 
     def deployable(self, view: ModalityView) -> dict[str, Tensor]:
         """The tensors of the ``ItemWalk``, and ``popularity`` float [n_items], the order of ties.
@@ -103,5 +101,5 @@ class ModWalk(FromHistory):
 
     @classmethod
     def deployed_scores(cls, deployed: Mapping[str, Tensor], users: Tensor) -> Tensor:
-        rows = history_rows(deployed["row_starts"], deployed["items"], users, len(deployed["popularity"]))
+        rows = history_rows(deployed["row_starts"], deployed["train_items"], users, len(deployed["popularity"]))
         return order_ties(ItemWalk(deployed).scores(rows), deployed["popularity"])
