@@ -10,6 +10,9 @@ from recmm.deploy.checkpoint import Deployed
 from recmm.errors import CheckpointError
 from recmm.missing.view import ModalityView
 from recmm.models.history import FromHistory, ItemToItem
+from recmm.models.modwalk import ModWalk
+from recmm.models.modwalk_fused import ModWalkFused
+from recmm.nn.item_walk import ItemWalk
 
 
 class Scorer(ABC):
@@ -77,6 +80,19 @@ class _Weighted(ItemToItem):
         return self._item_item
 
 
+class Walked(Scorer):
+    """Scores of ModWalk, alone or fused. Similar to an item are those that a walk from it reaches."""
+
+    def scores(self, users: Tensor) -> Tensor:
+        method = ModWalkFused if "fusion" in self.deployed.tensors else ModWalk
+        return method.deployed_scores(self.deployed.tensors, users)
+
+    def similarities(self, items: Tensor) -> Tensor:
+        one_each = torch.zeros(len(items), self.deployed.catalog.n_items)
+        one_each[torch.arange(len(items)), items] = 1.0
+        return ItemWalk(self.deployed.tensors).scores(one_each.to_sparse_csr())
+
+
 _NO_VIEW = ModalityView({}, torch.ones(0, 0, dtype=torch.bool), "none")
 
 
@@ -87,11 +103,13 @@ def scorer_of(deployed: Deployed) -> Scorer:
         CheckpointError: the method stores something else.
     """
     names = set(deployed.tensors)
+    if "coefficients" in names:
+        return Walked(deployed)
     if {"users", "items"} <= names:
         return InnerProducts(deployed)
     if "item_item" in names:
         return ItemWeights(deployed)
     raise CheckpointError(
         f"{deployed.path} holds {', '.join(sorted(names)) or 'nothing'} of {deployed.name}: recommending needs "
-        "embeddings of users and items, or an item-to-item matrix."
+        "embeddings of users and items, an item-to-item matrix, or a walk."
     )

@@ -25,6 +25,8 @@ from recmm.models.mmgcl import MMGCL
 from recmm.models.mmgcn import MMGCN
 from recmm.models.mmssl import MMSSL
 from recmm.models.modicf import MoDiCF
+from recmm.models.modwalk import ModWalk
+from recmm.models.modwalk_fused import ModWalkFused
 from recmm.models.ncl import NCL
 from recmm.models.ngcf import NGCF
 from recmm.models.rp3beta import RP3beta
@@ -67,6 +69,8 @@ __all__ = [
     "LightGCN",
     "LightGCNM",
     "MoDiCF",
+    "ModWalk",
+    "ModWalkFused",
     "Popularity",
     "RP3beta",
     "Random",

@@ -37,7 +37,7 @@ class Recommender(Stored):
         values: hyper-parameters that differ from the defaults of ``Settings``.
 
     Raises:
-        ConfigError: an unknown hyper-parameter, a value outside its bounds, or a method that uses modalities on a
+        ConfigError: an unknown hyper-parameter, a value outside its bounds, or a method that needs modalities on a
             catalogue without any.
     """
 
@@ -48,6 +48,8 @@ class Recommender(Stored):
 
     uses_modalities: ClassVar[bool] = True
     """False for methods that never look at a view: they give the same numbers under every mask."""
+    needs_modalities: ClassVar[bool] = True
+    """False for methods that use modalities where there are some, and rank a catalogue without any as well."""
     trained: ClassVar[bool] = True
     """False for baselines that have nothing to learn."""
     n_negatives: int = 1
@@ -61,7 +63,7 @@ class Recommender(Stored):
     def __init__(self, catalog: Catalog, **values: Any) -> None:
         super().__init__(catalog)
         self.settings = self.Settings(**values)
-        if self.uses_modalities and not catalog.modalities:
+        if self.uses_modalities and self.needs_modalities and not catalog.modalities:
             name = type(self).__name__
             raise ConfigError(f"{name} needs at least one modality; name some in dataset.modalities.")
         self._prepared: dict[tuple[str, torch.device], Any] = {}

@@ -32,6 +32,27 @@ def places(starts: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([ends.new_zeros(1), ends]), place + (first - (ends - sizes)).repeat_interleave(sizes)
 
 
+def history_rows(row_starts: Tensor, items: Tensor, users: Tensor, n_items: int) -> Tensor:
+    """r_u of ``users`` (int64 [B]): a sparse CSR tensor of ones, float32 [B, n_items].
+
+    Args:
+        row_starts: int64 [n_users + 1], where each user's items begin among ``items``.
+        items: int64 [n_train], the items of all users, user by user.
+    """
+    compressed, place = places(row_starts, users)
+    values = torch.ones(len(place), device=users.device)
+    return torch.sparse_csr_tensor(compressed, items[place], values, (len(users), n_items), check_invariants=False)
+
+
+def order_ties(scores: Tensor, popularity: Tensor) -> Tensor:
+    """The same scores [B, n_items], in place, with ``TIE`` times the largest added in proportion to ``popularity``.
+
+    Where all are 0 they become ``popularity`` [n_items].
+    """
+    largest = scores.abs().amax(1, keepdim=True)
+    return scores.addcmul_(torch.where(largest > 0, TIE * largest, 1.0), popularity)
+
+
 class FromHistory(Recommender):
     """Scores are a function of r_u, a user's row of the training matrix R [n_users, n_items]; nothing is trained.
 
@@ -57,10 +78,7 @@ class FromHistory(Recommender):
     def rows(self, users: Tensor) -> Tensor:
         """r_u of ``users`` (int64 [B]): a sparse CSR tensor of ones, float32 [B, n_items]."""
         starts, items = self.get_buffer("row_starts"), self.get_buffer("train_items")
-        compressed, place = places(starts, users)
-        values = torch.ones(len(place), device=users.device)
-        shape = (len(users), self.catalog.n_items)
-        return torch.sparse_csr_tensor(compressed, items[place], values, shape, check_invariants=False)
+        return history_rows(starts, items, users, self.catalog.n_items)
 
     def score_rows(self, rows: Tensor, prepared: Any) -> Tensor:
         """Scores from ``rows``, sparse CSR [B, n_items], and what ``prepare`` made of the view -> [B, n_items]."""
@@ -71,9 +89,7 @@ class FromHistory(Recommender):
         return self.score_rows(self.rows(users), prepared)
 
     def score(self, users: Tensor, view: ModalityView) -> Tensor:
-        scores = self.score_users(users, self.prepared(view))
-        largest = scores.abs().amax(1, keepdim=True)
-        return scores.addcmul_(torch.where(largest > 0, TIE * largest, 1.0), self.get_buffer("popularity"))
+        return order_ties(self.score_users(users, self.prepared(view)), self.get_buffer("popularity"))
 
 
 class ItemToItem(FromHistory):

@@ -1,5 +1,6 @@
 """What a method's checkpoint holds beside its parameters."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -32,6 +33,11 @@ class Stored(Evaluated):
         """Tensors that suffice to recommend later: the embeddings, for methods that score by inner products."""
         embeddings = self._embeddings or self.represent(view)  # those of this epoch's validation, if it had one
         return {"users": embeddings.users.cpu(), "items": embeddings.items.cpu()}
+
+    @classmethod
+    def deployed_scores(cls, deployed: Mapping[str, Tensor], users: Tensor) -> Tensor:
+        """The scores of all items from what ``deployable`` stored, for ``users`` (int64 [B]) -> float [B, n_items]."""
+        return deployed["users"][users] @ deployed["items"].T
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["catalog"] = self.catalog.state()

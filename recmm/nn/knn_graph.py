@@ -72,6 +72,25 @@ def nearest_items(unit: Tensor, queries: Tensor, among: Tensor, k: int) -> Tenso
     return rows[nearest(unit[queries], unit[rows], k)]
 
 
+def mutual_neighbours(unit: Tensor, among: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The pairs of items each of which is among the other's k nearest in direction; an item is none of its own.
+
+    Args:
+        unit: [n_items, d], rows of length 1.
+        among: bool [n_items], the items that take part, see ``comparable``.
+        k: neighbours of each; all others where fewer take part.
+
+    Returns:
+        rows, columns: int64 [n_pairs] each, sorted by row, then column; every pair is there both ways.
+    """
+    n, rows = len(unit), among.nonzero()[:, 0]
+    found = nearest_items(unit, rows, among, k + 1)  # an item is nearest to itself
+    i, j = rows.repeat_interleave(found.shape[1]), found.flatten()
+    keys = (i * n + j)[i != j].sort().values
+    mutual = keys[torch.isin(keys, keys % n * n + keys // n)]
+    return mutual // n, mutual % n
+
+
 def with_neighbours(graph: Graph, x: Tensor, items: Tensor, neighbours: Tensor) -> Graph:
     """A graph of items, and edges from each of ``items`` to its ``neighbours``, before any normalisation.
 

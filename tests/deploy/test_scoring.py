@@ -1,4 +1,4 @@
-"""Scores from embeddings and from item-to-item matrices."""
+"""Scores from embeddings, from item-to-item matrices and from walks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,10 @@ import torch
 from recmm.deploy.checkpoint import Deployed, read_deployed
 from recmm.deploy.scoring import scorer_of
 from recmm.errors import CheckpointError
+from recmm.missing.view import ModalityView
 from recmm.models.history import TIE
+from recmm.models.modwalk import ModWalk
+from recmm.models.modwalk_fused import ModWalkFused
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -31,6 +34,19 @@ def test_embeddings_score_by_inner_products_and_are_similar_by_cosine(finished: 
     assert torch.allclose(scorer.scores(torch.tensor([7, 0])), deployed.tensors["users"][[7, 0]] @ items.T)
     cosines = torch.cosine_similarity(items[4, None], items, dim=1)
     assert torch.allclose(scorer.similarities(torch.tensor([4]))[0], cosines, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", [ModWalk, ModWalkFused])
+def test_a_walk_scores_as_the_method_does_whatever_else_is_stored(
+    item_weights: Deployed, method: type[ModWalk]
+) -> None:
+    model, view = method(item_weights.catalog), ModalityView({}, torch.ones(5, 0, dtype=torch.bool), "none")
+    with torch.no_grad():
+        scorer = scorer_of(replace(item_weights, tensors=model.eval().deployable(view)))
+        users = torch.tensor([2, 0, 1])
+        assert torch.equal(scorer.scores(users), model.score(users, view))
+    similar = scorer.similarities(torch.tensor([1]))[0]
+    assert similar[3] > 0 and similar[1] > similar[3] and not similar[[0, 2, 4]].any()
 
 
 def test_the_seen_items_are_the_training_pairs(item_weights: Deployed) -> None:

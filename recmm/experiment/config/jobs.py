@@ -29,7 +29,7 @@ from recmm.experiment.config.targets import check_hydra_node, typed_keys
 from recmm.experiment.config.trust import trust_searchpath
 from recmm.settings import suggestion
 
-_REPLACED = ("dataset.features",)  # mappings whose keys are free
+_REPLACED = ("dataset.features", "model.weights", "model.backbone_settings")  # mappings whose keys are free
 _MANY = 20  # jobs of a sweep, from which on checking them takes a moment
 
 

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from recmm.experiment.config.compose import Composer
 from recmm.experiment.config.folder import config_folder
-from recmm.experiment.config.jobs import Start, _expand
+from recmm.experiment.config.jobs import Start, _expand, jobs
 from recmm.experiment.sweep.plan import plan
 
 ARGUMENTS = (
@@ -24,9 +24,9 @@ def started(*arguments: str) -> Start:
 def test_a_composed_job_is_what_hydra_composes() -> None:
     start = started(*ARGUMENTS)
     composer = Composer(start.loader, start.master)
-    jobs = _expand(start.master, start.loader)
-    assert len(jobs) == 32
-    for job in [*jobs[::5], ["hydra.job.chdir=true", "seed=3"], ["eval={memory_mb:7}", "eval.memory_mb=9"]]:
+    expanded = _expand(start.master, start.loader)
+    assert len(expanded) == 32
+    for job in [*expanded[::5], ["hydra.job.chdir=true", "seed=3"], ["eval={memory_mb:7}", "eval.memory_mb=9"]]:
         ours, theirs = composer.job(job), start.loader.load_sweep_config(start.master, list(job))
         assert ours == theirs
         assert OmegaConf.to_yaml(ours) == OmegaConf.to_yaml(theirs)
@@ -55,3 +55,12 @@ def test_a_changed_copy_leaves_the_next_job_alone() -> None:
     first = composer.job(["model=popularity", "seed=0"])
     first.seed, first.paths.output = 7, "elsewhere"
     assert composer.job(["model=popularity", "seed=1"]).paths.output != "elsewhere"
+
+
+def test_mappings_with_free_keys_are_replaced_as_a_whole() -> None:
+    (one,) = jobs(
+        ["model=modwalk_sgl", "model.backbone_settings={rho: 0.2}", "model.weights={a: 2.0}"], config_folder()
+    )
+    assert one.model.backbone_settings == {"rho": 0.2} and one.model.weights == {"a": 2.0}
+    several = jobs(["-m", "model=modwalk", "model.weights={a: 0},{b: 1}"], config_folder())
+    assert [job.model.weights for job in several] == [{"a": 0}, {"b": 1}]
