@@ -54,7 +54,8 @@ class Pool:
         pooled = gained[0]
         for table in gained[1:]:
             pooled = pooled.join(table, on=["user", "item"], how="full", coalesce=True)
-        pooled = pooled.fill_null(0.0).sort("user", "item").with_row_index("pair")
+        gained_of_each = [pl.col(str(number)).fill_null(0.0) for number in range(len(lists))]
+        pooled = pooled.with_columns(gained_of_each).sort("user", "item").with_row_index("pair")
         held = held_out.select("user", "item").sort("user", "item").with_row_index("held")
         places = held.join(pooled.select("user", "item", "pair"), on=["user", "item"], how="left").sort("held")
         rivals = held.select("held", "user").join(pooled.select("user", "pair"), on="user").select("held", "pair")
