@@ -79,7 +79,7 @@ class UserKNN(FromHistory):
     """
 
     class Settings(KNNSettings):
-        pass
+        k: int | None = hp(300, "neighbours; null: all that have something in common; search 20 to 1000", ge=1)
 
     settings: Settings
 
