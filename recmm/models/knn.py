@@ -17,7 +17,7 @@ class KNNSettings(FromHistory.Settings):
     """What both neighbourhoods share."""
 
     similarity: Literal["cosine", "jaccard"] = hp(
-        "cosine", "cosine: c_ij / (sqrt(c_ii c_jj) + shrink) | jaccard: c_ij / (c_ii + c_jj - c_ij + shrink)"
+        "jaccard", "cosine: c_ij / (sqrt(c_ii c_jj) + shrink) | jaccard: c_ij / (c_ii + c_jj - c_ij + shrink)"
     )
     weighting: Literal["none", "inverse", "idf"] = hp(
         "idf",
@@ -58,8 +58,8 @@ def neighbours(rows: csr_matrix, settings: KNNSettings) -> csr_matrix:
 class ItemKNN(ItemToItem):
     """Scores r_u S: S_ij is the similarity of i and j where i is among the k nearest of j (Sarwar et al., WWW 2001).
 
-    c_ij sums the weights of the users that i and j have in common. With weight 1 for all of them the rare purchases
-    decide, and on TikTok the method stays below popularity.
+    c_ij sums the weights of the users that i and j have in common. With weight 1 for all of them and the cosine, rare
+    interactions decide: on TikTok that stays below popularity.
     """
 
     class Settings(KNNSettings):
@@ -79,7 +79,7 @@ class UserKNN(FromHistory):
     """
 
     class Settings(KNNSettings):
-        pass
+        k: int | None = hp(300, "neighbours; null: all that have something in common; search 20 to 1000", ge=1)
 
     settings: Settings
 

@@ -24,8 +24,8 @@ class SLIM(ItemToItem):
 
     class Settings(FromHistory.Settings):
         l1: float = hp(1.0, "on the absolute weights, makes them sparse; search .1 to 3", ge=0)
-        l2: float = hp(20.0, "on the squared weights; search 1 to 500", gt=0)
-        k: int | None = hp(200, "neighbours of an item; null: all items that share a user with it", ge=1)
+        l2: float = hp(50.0, "on the squared weights; search 1 to 500", gt=0)
+        k: int | None = hp(100, "neighbours of an item; null: all items that share a user with it", ge=1)
         positive: bool = hp(True, "weights are not negative; paper true")
         sweeps: int = hp(100, "at most that many passes over all weights", ge=1)
         tolerance: float = hp(1e-6, "ends when no weight changes by more in a pass", gt=0)
