@@ -68,10 +68,11 @@ def train(cfg: DictConfig) -> float:
             "split_name": datamodule.dataset.split.name,
             "uses_modalities": uses_modalities(cfg),
         }
+        own_signature, own_identity = signature(cfg, **about), published_identity(cfg, **about)
     with open_record(
         folder,
-        signature=signature(cfg, **about),
-        identity=published_identity(cfg, **about),
+        signature=own_signature,
+        identity=own_identity,
         resume=cfg.ckpt != "never",
         demanded=cfg.ckpt == "last" and not in_sweep,  # a sweep has new jobs, too
         overwrite=cfg.overwrite,

@@ -42,7 +42,7 @@ def make_folder(
         if _FILES.get(name, "-") in text and modality in view.features:
             np.save(place / config[_FILES[name]], view.features[modality].cpu().numpy())
     if "user_graph_dict_file" in text:
-        np.save(place / config["user_graph_dict_file"], like_minded(catalog), allow_pickle=True)  # type: ignore[arg-type]
+        np.save(place / config["user_graph_dict_file"], np.array(like_minded(catalog), dtype=object))
     path = folder.name
     if below_cwd:
         climb = f"{os.pardir}{os.sep}" * (len(Path.cwd().parts) - 1)

@@ -52,9 +52,7 @@ class MMRec(Recommender):
             {"v_feat": "visual", "t_feat": "textual", "a_feat": "acoustic"},
             "attribute of the model: modality whose features it holds, None if the dataset lacks it",
         )
-        training: MMRecTraining = hp(  # type: ignore[assignment]
-            MMRecTraining(), "null: as model.config says, or else MMRec's default"
-        )
+        training: MMRecTraining = hp(MMRecTraining(), "null: as model.config says, or else MMRec's default")
 
         @model_validator(mode="after")
         def _may_run(self) -> "MMRec.Settings":
@@ -111,7 +109,8 @@ class MMRec(Recommender):
     # ------------------------------------------------------------------ building
 
     def _build(self, view: ModalityView) -> Built:
-        device, model = view.mask.device, self.source.model
+        device = view.mask.device
+        model: Any = self.source.model
         config = Config({key: _copied(value) for key, value in self.config.items()} | {"device": device})
         takes_a_time = len(inspect.signature(model).parameters) > 2
         folder = make_folder(config, self.source.text, self.catalog, self.given, view, below_cwd=takes_a_time)
@@ -197,9 +196,9 @@ class MMRec(Recommender):
     def score(self, users: Tensor, view: ModalityView) -> Tensor:
         if self._built is None:
             self._start_from(view)
-        device, model = view.mask.device, self._scorer(view).model
-        with torch.inference_mode(False), torch.no_grad(), self._around(device):
-            scores: Tensor = model.full_sort_predict(self._queries(users.clone()))  # type: ignore[operator]
+        model: Any = self._scorer(view).model
+        with torch.inference_mode(False), torch.no_grad(), self._around(view.mask.device):
+            scores: Tensor = model.full_sort_predict(self._queries(users.clone()))
         if tuple(scores.shape) != (len(users), self.catalog.n_items):
             raise ConfigError(
                 f"full_sort_predict of {self.source.model.__name__} has to return scores "
