@@ -14,6 +14,21 @@ from tempfile import TemporaryDirectory
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["recmm.experiment.run", "recmm.experiment.launch", "matplotlib.figure", "wandb"])
 
+KILL_IN_THE_SECOND_RUN = """
+import os, signal
+from recmm.models.base import Recommender as R
+step = R.training_step
+n_started = 0
+def on_train_start(self):
+    global n_started
+    n_started += 1
+def training_step(self, batch, batch_idx):
+    if n_started == 2 and self.current_epoch == 2: os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, batch_idx)
+R.on_train_start, R.training_step = on_train_start, training_step
+"""
+"""For the beginning of a script: its process kills itself in the third epoch of its second run."""
+
 
 def run_script(
     script: str, *arguments: str, environment: dict[str, str], cwd: Path

@@ -150,8 +150,8 @@ class Jobs:
                 mask_seed=cfg.missing.seed if aware else None,
                 folder=Path(str(cfg.hydra.sweep.dir), run_name(cfg, values)),
                 configuration=configuration_digest(cfg),
-                data_digest=data and data.digest,
-                signature=data and signature(cfg, data.digest, data.split.name, aware),
+                data_digest=data.digest if data else None,
+                signature=signature(cfg, data.digest, data.split.name, aware) if data else None,
                 unreadable=error,
             )
         return [self._known[line] for line in lines]

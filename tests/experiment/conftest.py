@@ -7,21 +7,7 @@ from pathlib import Path
 import pytest
 
 from recmm.experiment import launch
-from tests.forks import run_script
-
-KILL_IN_THE_SECOND_RUN = """
-import os, signal
-from recmm.models.base import Recommender as R
-step = R.training_step
-n_started = 0
-def on_train_start(self):
-    global n_started
-    n_started += 1
-def training_step(self, batch, batch_idx):
-    if n_started == 2 and self.current_epoch == 2: os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, batch_idx)
-R.on_train_start, R.training_step = on_train_start, training_step
-"""
+from tests.forks import KILL_IN_THE_SECOND_RUN, run_script
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,6 @@
 """A league runs, is interrupted and goes on: which jobs run, what the rows hold, whose job a job is."""
 
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +12,14 @@ from filelock import FileLock
 import recmm.league.runner as runner_module
 from recmm.errors import ConfigError, NonFiniteLossError, RunError
 from recmm.experiment.config.build import build_model
+from recmm.experiment.verification import read_result
 from recmm.league.command import PLACE
 from recmm.league.jobs import Jobs
 from recmm.league.league import read_league
 from recmm.league.rows import read_rows, write_rows
 from recmm.league.runner import Runner
 from recmm.league.standing import Standing
+from tests.forks import KILL_IN_THE_SECOND_RUN, run_script
 
 RESULTS = PLACE / "results" / "made.csv"
 
@@ -130,17 +128,14 @@ def test_more_trials_need_a_budget_of_seconds_and_names_are_checked(league_file:
 @pytest.mark.slow
 def test_a_league_that_is_killed_in_the_middle_of_a_run_goes_on(league_file: Callable[..., str]) -> None:
     methods = {"mfbpr": {"seconds": 3, "trials": "model.training.lr=0.001,0.01 model.dim=4"}}
-    file = league_file(methods=methods, arguments="trainer.max_epochs=400", seeds=[0])
-    command = (sys.executable, "-m", "recmm", "league", "run", "--league", file)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(command, env=environment)
-    until = time.monotonic() + 120
-    while not (RESULTS.is_file() and len(list(Path("multirun_outputs/league").glob("mfbpr*/metrics.csv"))) == 2):
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert len(read_rows(RESULTS)) == 1
-    assert subprocess.run(command, env=environment, check=False).returncode == 0
+    file = league_file(methods=methods, arguments="trainer.max_epochs=4", seeds=[0])
+    start, environment = "\nfrom recmm.cli import main\nmain()\n", {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = ("league", "run", "--league", file)
+    ended = run_script(KILL_IN_THE_SECOND_RUN + start, *arguments, environment=environment, cwd=Path.cwd())
+    assert ended.returncode != 0 and len(read_rows(RESULTS)) == 1
+    again = run_script(start, *arguments, environment=environment, cwd=Path.cwd())
+    assert again.returncode == 0 and "1 done" in again.stderr, "the finished run is not repeated"
     rows = read_rows(RESULTS)
-    assert [row["epochs"] for row in rows] == [400, 400] and len({row["signature"] for row in rows}) == 2
+    assert [row["epochs"] for row in rows] == [4, 4] and len({row["signature"] for row in rows}) == 2
+    attempts = [read_result(path.parent) for path in Path("multirun_outputs/league").glob("mfbpr*/result.json")]
+    assert sorted(result["attempt"] for result in attempts if result) == [1, 2], "the killed run went on"
