@@ -108,24 +108,26 @@ def main() -> None:
         datamodule = configure(build(cfg.dataset), cfg)
         callback = Fusions(walks["val"], weights)
         pl.seed_everything(cfg.seed, verbose=False)
-        make_trainer(cfg.trainer, [], [callback]).fit(build_model(cfg, datamodule.catalog), datamodule)
-        for (name, weight), (found, epoch) in callback.best.items():
-            test: dict[str, float] = {}
-            if given.test:
-                test = walks["test"][name].metrics(callback.embeddings[epoch], weight)
-            variant = f"{variant_of(given.overrides, cfg)} backbone_weight={weight} {given.walk.replace(',', ' ')}"
-            model = next(a.partition("=")[2] for a in given.overrides if a.startswith("model="))
-            append(
-                f"modwalk_{model}",
-                variant.strip(),
-                datamodule.dataset,
-                chosen[name].missing,
-                cfg.seed,
-                epoch + 1,
-                time.perf_counter() - started,
-                found,
-                test,
-            )
+        try:  # what an interrupted training has shown is logged, too
+            make_trainer(cfg.trainer, [], [callback]).fit(build_model(cfg, datamodule.catalog), datamodule)
+        finally:
+            for (name, weight), (found, epoch) in callback.best.items():
+                test: dict[str, float] = {}
+                if given.test:
+                    test = walks["test"][name].metrics(callback.embeddings[epoch], weight)
+                variant = f"{variant_of(given.overrides, cfg)} backbone_weight={weight} {given.walk.replace(',', ' ')}"
+                model = next(a.partition("=")[2] for a in given.overrides if a.startswith("model="))
+                append(
+                    f"modwalk_{model}",
+                    variant.strip(),
+                    datamodule.dataset,
+                    chosen[name].missing,
+                    cfg.seed,
+                    epoch + 1,
+                    time.perf_counter() - started,
+                    found,
+                    test,
+                )
 
 
 if __name__ == "__main__":
