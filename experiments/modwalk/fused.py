@@ -9,12 +9,10 @@ frozen weight's best epoch is also ranked on the test split, as `model=modwalk_s
 
 import argparse
 import time
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback
 from variants import append, compose, variant_of
 
@@ -22,6 +20,7 @@ from recmm.datamodules.base import MultimodalDataModule
 from recmm.evaluation.metrics import RankingMetrics
 from recmm.evaluation.ranking import rank_positives
 from recmm.experiment.config.build import build, build_model, configure
+from recmm.experiment.machine import choose_threads
 from recmm.experiment.run import make_trainer
 from recmm.models.evaluation import Embeddings
 from recmm.models.modwalk import ModWalk
@@ -71,14 +70,11 @@ class Fusions(Callback):
         print(trainer.current_epoch, f"{own:.4f}", *(f"{v:.4f}" for v in values), flush=True)
 
 
-def conditions(arguments: list[str], missing: list[str]) -> Iterator[tuple[str, DictConfig]]:
-    """A configuration of every mask: "full", "rate 0.9 seed 1", ..."""
-    for name in missing:
-        kind, *rest = name.split(":")
-        extra = [f"missing.rate={rest[0]}", *(f"missing.seed={s}" for s in rest[1:])] if kind == "rate" else []
-        if kind != "rate" and rest:
-            extra = [f"missing.seed={rest[0]}"]
-        yield name, compose([*arguments, f"missing={kind}", *extra])
+def masks(name: str) -> list[str]:
+    """The arguments of one mask: "full", "mtmt:SEED", "rate:RATE:SEED"."""
+    kind, *rest = name.split(":")
+    keys = ("missing.rate", "missing.seed") if kind == "rate" else ("missing.seed",)
+    return [f"missing={kind}", *(f"{key}={value}" for key, value in zip(keys, rest, strict=False))]
 
 
 def main() -> None:
@@ -94,8 +90,8 @@ def main() -> None:
     walk_keys = [f"model.{key}" for key in given.walk.split(",") if key]
     weights = tuple(map(float, given.weights.split(",")))
     walks: dict[str, dict[str, Walks]] = {"val": {}, "test": {}}
-    chosen = dict(conditions([*rest, "model=modwalk", *walk_keys], given.missing.split(",")))
-    for name, cfg in chosen.items():
+    for name in given.missing.split(","):
+        cfg = compose([*rest, "model=modwalk", *walk_keys, *masks(name)])
         datamodule = configure(build(cfg.dataset), cfg)
         walk = build_model(cfg, datamodule.catalog)
         assert isinstance(walk, ModWalk)
@@ -104,28 +100,29 @@ def main() -> None:
     for seed in given.seeds.split(","):
         started = time.perf_counter()
         cfg = compose([*given.overrides, f"seed={seed}"])
-        torch.set_num_threads(cfg.trainer.threads or torch.get_num_threads())
         datamodule = configure(build(cfg.dataset), cfg)
+        torch.set_num_threads(choose_threads(cfg.trainer.threads, len(datamodule.dataset.train)))
         callback = Fusions(walks["val"], weights)
         pl.seed_everything(cfg.seed, verbose=False)
-        make_trainer(cfg.trainer, [], [callback]).fit(build_model(cfg, datamodule.catalog), datamodule)
-        for (name, weight), (found, epoch) in callback.best.items():
-            test: dict[str, float] = {}
-            if given.test:
-                test = walks["test"][name].metrics(callback.embeddings[epoch], weight)
-            variant = f"{variant_of(given.overrides, cfg)} backbone_weight={weight} {given.walk.replace(',', ' ')}"
-            model = next(a.partition("=")[2] for a in given.overrides if a.startswith("model="))
-            append(
-                f"modwalk_{model}",
-                variant.strip(),
-                datamodule.dataset,
-                chosen[name].missing,
-                cfg.seed,
-                epoch + 1,
-                time.perf_counter() - started,
-                found,
-                test,
-            )
+        try:  # what an interrupted training has shown is logged, too
+            make_trainer(cfg.trainer, [], [callback]).fit(build_model(cfg, datamodule.catalog), datamodule)
+        finally:
+            for (name, weight), (found, epoch) in callback.best.items():
+                test: dict[str, float] = {}
+                if given.test:
+                    test = walks["test"][name].metrics(callback.embeddings[epoch], weight)
+                variant = f"{variant_of(given.overrides, cfg)} backbone_weight={weight} {given.walk.replace(',', ' ')}"
+                model = next(a.partition("=")[2] for a in given.overrides if a.startswith("model="))
+                append(
+                    f"modwalk_{model}",
+                    variant.strip(),
+                    datamodule.dataset,
+                    compose([*rest, *masks(name), f"seed={seed}"]),
+                    epoch + 1,
+                    time.perf_counter() - started,
+                    found,
+                    test,
+                )
 
 
 if __name__ == "__main__":

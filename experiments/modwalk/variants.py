@@ -22,6 +22,7 @@ from recmm.datamodules.base import MultimodalDataModule
 from recmm.experiment.config.build import build, build_model, configure
 from recmm.experiment.config.folder import config_folder
 from recmm.experiment.config.jobs import jobs
+from recmm.experiment.machine import choose_threads
 from recmm.experiment.run import make_trainer
 
 LOG = Path(__file__).with_name("variants.csv")
@@ -74,22 +75,22 @@ def append(
     model: str,
     variant: str,
     dataset: MultimodalDataset,
-    missing: DictConfig,
-    seed: int,
+    cfg: DictConfig,
     epochs: int,
     seconds: float,
     val: Mapping[str, float],
     test: Mapping[str, float],
 ) -> None:
-    """One row of the log."""
+    """One row of the log; ``cfg`` says under which mask."""
+    missing = cfg.missing
     row = {
         "model": model,
         "variant": variant,
         "dataset": dataset.name,
         "split": dataset.split.name,
-        "missing": f"{missing._target_.rpartition('.')[2].lower()} {missing.get('rate', '')}".strip(),
+        "missing": f"{cfg.hydra.runtime.choices.missing} {missing.get('rate', '')}".strip(),
         "mask_seed": missing.seed,
-        "seed": seed,
+        "seed": cfg.seed,
         "epochs": epochs,
         "seconds": f"{seconds:.1f}",
         "val_recall@20": f"{val['recall@20']:.4f}",
@@ -111,14 +112,14 @@ def main() -> None:
     model = next((argument.partition("=")[2] for argument in arguments if argument.startswith("model=")), "default")
     read: dict[str, MultimodalDataModule] = {}
     for cfg in list(jobs(arguments, config_folder())):
-        torch.set_num_threads(cfg.trainer.threads or torch.get_num_threads())
         node = OmegaConf.to_yaml(cfg.dataset, resolve=True)
         datamodule = configure(read.setdefault(node, build(cfg.dataset)), cfg)
+        torch.set_num_threads(choose_threads(cfg.trainer.threads, len(datamodule.dataset.train)))
         started = time.perf_counter()
         found, epochs = validated(cfg, datamodule)
         val = {name.removeprefix("val/"): value for name, value in found.items() if name.startswith("val/")}
         seconds = time.perf_counter() - started
-        append(model, variant_of(arguments, cfg), datamodule.dataset, cfg.missing, cfg.seed, epochs, seconds, val, {})
+        append(model, variant_of(arguments, cfg), datamodule.dataset, cfg, epochs, seconds, val, {})
 
 
 if __name__ == "__main__":

@@ -263,7 +263,7 @@ def test_hidden_values_change_no_bit(
 def test_runs_under_every_missing_setting(method: str, dataset: MultimodalDataset, setting: str) -> None:
     cfg = config(f"missing={setting}")
     missing, imputer = (build_node(cfg[node]) for node in ("missing", "imputer"))
-    views = build_views(dataset, missing.draw(dataset), imputer)
+    views = build_views(dataset, missing.draw(dataset), imputer, missing.replace)
     model = build(method, dataset)
     assert torch.isfinite(scores(model, views["test"])).all()
     if is_trained(method):
