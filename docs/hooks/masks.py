@@ -1,20 +1,17 @@
 """The pages of the missing settings and the imputers, with a picture of what each setting hides."""
 
-import inspect
 from pathlib import Path
 
 import numpy as np
 import yaml
 from methods import choice_file, escaped, prose, settings_tables, variants_of
 
-import recmm.missing.imputers
-import recmm.missing.settings
 from recmm.data.dataset import MultimodalDataset
 from recmm.data.synthetic import synthetic
-from recmm.experiment.config.folder import choice_of
-from recmm.missing.imputers import Imputer
+from recmm.experiment.config.generate import components_of_groups
+from recmm.missing.base import MissingSetting
 from recmm.missing.masks import Phase
-from recmm.missing.settings import Full, MissingSetting, TrainTest
+from recmm.missing.settings import Full
 from recmm.settings import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,14 +26,14 @@ def pages() -> dict[str, str]:
 
 def missing_page() -> str:
     dataset = synthetic(n_users=120, n_items=N_ITEMS, seed=0)
-    kinds = {"ftmt" if kind is TrainTest else choice_of(kind): kind for kind in _concrete(MissingSetting)}
+    kinds = components_of_groups()["missing"]
     names = sorted(kinds, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
     parts = [
         "# Missing settings",
         "What each choice of `missing=` hides, with its settings; [the guide](../guides/missing.md) compares them in "
         f"one table. The pictures show {N_ITEMS} items of the embedded catalogue under the shipped values, one column "
         "an item, as training and as test see them: filled entries are visible, grey ones hidden by the setting, "
-        "empty ones absent from the data itself.",
+        "orange ones replaced by something else, empty ones absent from the data itself.",
     ]
     for name in names:
         parts += [f"## `{name}`", prose(kinds[name].__doc__ or ""), picture(kinds[name](), dataset)]
@@ -57,9 +54,9 @@ def imputers_page() -> str:
         "## `paper`",
         *choice_file(ROOT / "conf" / "imputer" / "paper.yaml")[:1],
     ]
-    for kind in sorted(_concrete(Imputer), key=choice_of):
+    for name, kind in sorted(components_of_groups()["imputer"].items()):
         settings = settings_of(kind)
-        parts += [f"## `{choice_of(kind)}`", prose(kind.__doc__ or "")]
+        parts += [f"## `{name}`", prose(kind.__doc__ or "")]
         parts += settings_tables(settings(), "imputer") if settings else []
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -73,7 +70,8 @@ def picture(setting: MissingSetting, dataset: MultimodalDataset) -> str:
         for column, modality in enumerate(dataset.modalities):
             rows.append(f'<text x="0" y="{top + 9}">{phase} · {modality}</text>')
             for item in range(dataset.n_items):
-                state = "visible" if visible[item, column] else "hidden" if observed[item, column] else "lacking"
+                shown = "replaced" if phase in masks.replaced else "visible"
+                state = shown if visible[item, column] else "hidden" if observed[item, column] else "lacking"
                 rows.append(f'<rect class="{state}" x="{LEFT + CELL * item}" y="{top}" width="9" height="9"/>')
             top += CELL
         top += CELL // 2
@@ -89,9 +87,3 @@ def _values(variant: str) -> dict[str, object]:
     bases = [name for name in content.pop("defaults", []) if name != "_self_"]
     values = {key: value for name in bases for key, value in _values(name).items()}
     return {key: value for key, value in (values | content).items() if key != "_target_"}
-
-
-def _concrete(base: type) -> list[type]:
-    modules = (recmm.missing.settings, recmm.missing.imputers)
-    kinds = (kind for module in modules for kind in vars(module).values() if inspect.isclass(kind))
-    return [kind for kind in kinds if issubclass(kind, base) and kind is not base and not inspect.isabstract(kind)]

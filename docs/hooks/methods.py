@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic.fields import FieldInfo
 
-import recmm.models
+from recmm.experiment.config.generate import components_of_groups
 from recmm.models.base import Recommender
 from recmm.settings import ComponentSettings, choices_of, nested_settings, range_of, settings_of
 
@@ -38,22 +38,15 @@ class Method(NamedTuple):
 
 def all_methods() -> list[Method]:
     """Every method with settings of its own, in alphabetical order."""
-    kinds = [
-        kind
-        for kind in vars(recmm.models).values()
-        if inspect.isclass(kind) and issubclass(kind, Recommender) and "Settings" in vars(kind)
-        if kind is not Recommender
-    ]
-    per_module = Counter(kind.__module__ for kind in kinds)
     found = []
-    for kind in kinds:
-        source = (inspect.getmodule(kind).__doc__ or "").strip().splitlines()[0]
-        if per_module[kind.__module__] == 1:
-            title = re.split(r" \(|:", source)[0]
-            found.append(Method(kind.__module__.rpartition(".")[2], title, source, kind))
-        else:
-            about = inspect.cleandoc(kind.__doc__ or "").splitlines()[0]
-            found.append(Method(kind.__name__.lower(), kind.__name__, f"{kind.__name__}: {about}", kind))
+    kinds = components_of_groups()["model"]
+    per_module = Counter(kind.__module__ for kind in kinds.values())
+    for choice, kind in kinds.items():
+        about = inspect.getdoc(inspect.getmodule(kind)) or ""
+        title = re.split(r" \(|:", about)[0]
+        if per_module[kind.__module__] > 1:
+            title, about = kind.__name__, inspect.getdoc(kind) or ""
+        found.append(Method(choice, title, about.split("\n\n")[0].replace("\n", " "), kind))
     return sorted(found, key=lambda method: method.title.lower())
 
 
