@@ -46,14 +46,17 @@ def generated() -> dict[str, str]:
 def on_config(config: Any) -> Any:
     """The folders that the navigation names are filled with their pages."""
     studies = sorted(path for path in published().values() if re.fullmatch(r"experiments/.+/index\.md", path))
-    folders = {"methods/": methods.navigation(), "experiments/": studies}
+    named = set(re.findall(r"[\w/]+\.md", str(config["nav"])))
+    own = (path.relative_to(ROOT / "docs").as_posix() for path in sorted((ROOT / "docs").rglob("*.md")))
+    others = [path for path in own if path not in named]
+    folders = {"methods/": methods.navigation(), "experiments/": studies, "others/": others}
     config["nav"] = _filled(config["nav"], folders)
     return config
 
 
 def _filled(nav: Any, folders: dict[str, list[str]]) -> Any:
     if isinstance(nav, list):
-        return [_filled(entry, folders) for entry in nav]
+        return [page for entry in nav for page in (folders[entry] if entry == "others/" else [_filled(entry, folders)])]
     if isinstance(nav, dict):
         return {title: _filled(entry, folders) for title, entry in nav.items()}
     return folders.get(nav, nav)
