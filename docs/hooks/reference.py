@@ -9,34 +9,31 @@ from pathlib import Path
 
 import click
 import typer.main
+from typer.testing import CliRunner
 
 from recmm.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_PARSER = ("train", "report", "report wandb")
 """Commands that parse their arguments themselves and know ``--help``."""
+TERMINAL = {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb"}
 
 
 def pages() -> dict[str, str]:
-    root = typer.main.get_command(app)
-    calls: dict[str, list[str]] = {"": ["--help"]}
+    texts: dict[str, str] = {"": help_here([])}
     described: dict[str, str] = {}
-    for name, command in commands(root):
+    for name, command in commands(typer.main.get_command(app)):
         if command.add_help_option:
-            calls[name] = [*name.split(), "--help"]
+            texts[name] = help_here(name.split())
         else:
-            described[name] = command.help or ""
-    calls |= {name: [*name.split(), "--help"] for name in OWN_PARSER}
+            described[name] = re.sub(r"\s+", " ", command.help or "")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        texts = dict(zip(calls, pool.map(help_text, calls.values()), strict=True))
+        texts |= zip(OWN_PARSER, pool.map(help_of_process, OWN_PARSER), strict=True)
     parts = ["# Command line", "`python -m recmm COMMAND`, or `recmm COMMAND` where the package is installed."]
     for name in sorted({*texts, *described}):
-        parts.append(f"## {name or 'recmm'}")
-        if name in described:
-            parts.append(re.sub(r"\s+", " ", described[name]))
-        if name in texts:
-            parts.append(f"```text\n{texts[name]}\n```")
-    return {"reference/cli.md": "\n\n".join(parts) + "\n"}
+        parts += [f"## {name or 'recmm'}", described.get(name, "")]
+        parts += [f"```text\n{texts[name]}\n```"] if name in texts else []
+    return {"reference/cli.md": "\n\n".join(part for part in parts if part) + "\n"}
 
 
 def commands(group: click.Command, path: str = "") -> list[tuple[str, click.Command]]:
@@ -48,8 +45,18 @@ def commands(group: click.Command, path: str = "") -> list[tuple[str, click.Comm
     return found
 
 
-def help_text(arguments: list[str]) -> str:
-    environment = os.environ | {"COLUMNS": "110", "TERMINAL_WIDTH": "110", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "recmm", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
-    return "\n".join(line.rstrip() for line in done.stdout.strip("\n").split("\n"))
+def help_here(words: list[str]) -> str:
+    shown = CliRunner().invoke(app, [*words, "--help"], prog_name="recmm", env=TERMINAL, catch_exceptions=False)
+    return tidy(shown.stdout)
+
+
+def help_of_process(name: str) -> str:
+    command = [sys.executable, "-m", "recmm", *name.split(), "--help"]
+    environment = os.environ | TERMINAL | {"PYTHONPATH": str(ROOT)}
+    return tidy(
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120).stdout
+    )
+
+
+def tidy(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip("\n").split("\n"))
