@@ -16,7 +16,7 @@ from recmm.models.base import Recommender
 from recmm.settings import ComponentSettings, choices_of, nested_settings, range_of, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
-STUDIES = ("experiments/zoo/README.md", "experiments/README.md")
+STUDIES = tuple(f"experiments/{name}README.md" for name in ("zoo/", "shelf/", "modwalk/", ""))
 MARKS = "‡†▽*`"
 
 

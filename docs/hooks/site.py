@@ -6,36 +6,13 @@ page; a link to a file that the site does not publish, such as a method's source
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from posixpath import dirname, join, normpath, relpath
 from typing import Any
 
 import masks
 import methods
 import reference
+from links import ROOT, published, rebased
 from mkdocs.structure.files import File, Files
-
-ROOT = Path(__file__).resolve().parents[2]
-ALONE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
-ATTACHED = (
-    "experiments/*/*.png",
-    "experiments/*/*.csv",
-    "benchmarks/*.png",
-    "benchmarks/*.csv",
-    "LICENSE",
-    "CITATION.cff",
-)
-LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
-
-
-def published() -> dict[str, str]:
-    """Path in the repository -> path among the site's sources, of every page and attachment outside of docs/."""
-    pages = {"README.md": "index.md"} | {name: name for name in ALONE if (ROOT / name).is_file()}
-    for readme in (*ROOT.glob("experiments/**/README.md"), ROOT / "benchmarks" / "README.md"):
-        path = readme.relative_to(ROOT).as_posix()
-        pages[path] = join(dirname(path), "index.md")
-    files = (path.relative_to(ROOT).as_posix() for pattern in ATTACHED for path in ROOT.glob(pattern))
-    return pages | {path: path for path in files}
 
 
 def generated() -> dict[str, str]:
@@ -65,9 +42,8 @@ def _filled(nav: Any, folders: dict[str, list[str]]) -> Any:
 def on_files(files: Files, config: Any) -> Files:
     for source, path in published().items():
         if path.endswith(".md"):
-            files.append(
-                File.generated(config, path, content=_rebased((ROOT / source).read_text("utf-8"), source, path))
-            )
+            text = rebased((ROOT / source).read_text("utf-8"), source, path)
+            files.append(File.generated(config, path, content=text))
         else:
             files.append(File.generated(config, path, abs_src_path=str(ROOT / source)))
     for path, text in generated().items():
@@ -78,38 +54,8 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     path = page.file.src_uri
     if page.file.generated_by is None:  # a file of docs/
-        markdown = _rebased(markdown, f"docs/{path}", path)
+        markdown = rebased(markdown, f"docs/{path}", path)
     return "\n".join(_with_blank_lines(markdown.split("\n")))
-
-
-def _rebased(text: str, source: str, path: str) -> str:
-    """The links of a file of the repository, as they are for its page.
-
-    Args:
-        text: Markdown.
-        source: the file's path in the repository.
-        path: the page's path among the site's sources.
-    """
-    known = published()
-
-    def replaced(match: re.Match[str]) -> str:
-        target = match["target"]
-        if re.match(r"[a-z]+:", target):
-            return match[0]
-        wanted = normpath(join(dirname(source), target))
-        if (ROOT / wanted).is_dir() and f"{wanted}/README.md" in known:
-            wanted += "/README.md"
-        if wanted.startswith("docs/"):
-            found = wanted.removeprefix("docs/")
-        elif wanted in known:
-            found = known[wanted]
-        elif (ROOT / wanted).exists():
-            return match["text"].removeprefix("[").removesuffix("]")
-        else:
-            return match[0]  # the strict build names it
-        return f"{match['text']}({relpath(found, dirname(path) or '.')}{match['anchor'] or ''})"
-
-    return LINK.sub(replaced, text)
 
 
 def _with_blank_lines(lines: list[str]) -> Iterator[str]:

@@ -18,7 +18,7 @@ PAGES = ("*.md", "docs/**/*.md", "experiments/**/*.md", "benchmarks/*.md")
 @pytest.fixture
 def hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(HOOKS)
-    for name in ("methods", "masks"):
+    for name in ("links", "masks", "methods"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -52,8 +52,8 @@ def test_every_missing_setting_and_imputer_has_a_section(hooks: None) -> None:
     assert masks.missing_page().count("<svg") == len(list((config_folder() / "missing").glob("*.yaml")))
 
 
-def links() -> list[tuple[Path, str]]:
-    """Relative links of every page of the repository."""
+def relative_links() -> list[tuple[Path, str]]:
+    """Of every page of the repository."""
     found = []
     for page in (page for pattern in PAGES for page in ROOT.glob(pattern)):
         text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
@@ -62,9 +62,22 @@ def links() -> list[tuple[Path, str]]:
     return found
 
 
-def test_every_link_of_the_repository_leads_to_a_file() -> None:
-    lost = [f"{page.relative_to(ROOT)}: {to}" for page, to in links() if not (page.parent / unquote(to)).exists()]
-    assert not lost, "\n".join(lost)
+def test_every_link_of_the_repository_leads_to_a_file(hooks: None) -> None:
+    import links
+
+    later = {ROOT / name for name in links.WRITTEN_BY_STUDIES}
+    targets = {(page, (page.parent / unquote(to)).resolve()) for page, to in relative_links()}
+    lost = [f"{page.relative_to(ROOT)}: {target}" for page, target in targets if not target.exists()]
+    assert not [text for text in lost if Path(text.partition(": ")[2]) not in later], "\n".join(lost)
+
+
+def test_links_lead_to_the_published_page_and_sources_become_text(hooks: None) -> None:
+    import links
+
+    text = "[a](../zoo/README.md#x) [b](../../benchmarks/README.md) [c](../../recmm/cli.py) [d](../../docs/concepts.md)"
+    shown = links.rebased(text, "experiments/imputers/README.md", "experiments/imputers/index.md")
+    assert shown == "[a](../zoo/index.md#x) [b](../../benchmarks/index.md) c [d](../../concepts.md)"
+    assert links.rebased("![f](experiments/zoo)", "README.md", "index.md") == "![f](experiments/zoo/index.md)"
 
 
 @pytest.mark.slow
