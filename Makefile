@@ -12,6 +12,7 @@ TORCH_INDEX =
 PY = $(VENV)/bin/python
 STAMP = $(VENV)/.installed
 DEV_STAMP = $(VENV)/.installed-dev
+DOCS_STAMP = $(VENV)/.installed-docs
 # One thread per process: two workers share two cores, and sums are taken in the same order everywhere.
 PYTEST = OMP_NUM_THREADS=1 WANDB_MODE=offline $(PY) -m pytest
 
@@ -23,7 +24,7 @@ LOCKED = $(UV_OR_PIP) --require-hashes
 
 EXPORT = uv export --quiet --frozen --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup setup-dev demo configs test test-fast test-scatter lint licences format types bench lock clean
+.PHONY: help setup setup-dev demo configs docs wheel test test-fast test-scatter lint licences format types bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -62,11 +63,20 @@ $(DEV_STAMP): $(STAMP) requirements/dev.txt
 	@$(LOCKED) -r requirements/dev.txt
 	@touch $(DEV_STAMP)
 
+$(DOCS_STAMP): $(STAMP) requirements/docs.txt
+	@$(LOCKED) -r requirements/docs.txt
+	@touch $(DOCS_STAMP)
+
 demo: setup ## train I3-MRec on the embedded data with modalities missing (MTMT): under 2 minutes
 	$(PY) train.py experiment=demo
 
 configs: setup ## write the YAML files of conf/ that are generated from the methods' settings
 	$(PY) -m recmm.experiment.config.generate
+
+# MkDocs' theme announces the plans of its authors at every build; that is nothing of ours.
+docs: $(DOCS_STAMP) ## build the documentation into build/site; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo 'build/site/index.html'
 
 test: setup-dev ## run the whole test suite with coverage (fails under 95 %)
 	$(PYTEST) -n $(WORKERS) --dist worksteal --cov --cov-report=term --cov-fail-under=95
@@ -96,6 +106,9 @@ types: setup-dev ## check types
 bench: setup ## compare speed with a bare training loop
 	$(PY) benchmarks/epoch.py
 
+wheel: setup-dev ## build the wheel into dist/
+	@$(PY) -m build --wheel --no-isolation
+
 # torch.txt is torch's default build with its CUDA libraries. Each file holds what those before it do not.
 lock: ## resolve uv.lock and write requirements/ from it; needs uv. make lock UPGRADE=--upgrade takes newer versions
 	uv lock $(UPGRADE)
@@ -107,6 +120,7 @@ lock: ## resolve uv.lock and write requirements/ from it; needs uv. make lock UP
 	write run.txt $$(but build.txt torch.names); \
 	write torch.txt $$(but build.txt run.txt); \
 	write dev.txt --extra dev $$(but build.txt run.txt torch.txt); \
+	write docs.txt --extra docs $$(but build.txt run.txt torch.txt); \
 	write scatter.txt --extra scatter --group scatter $$(but build.txt run.txt torch.txt); \
 	rm torch.names
 

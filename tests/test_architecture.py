@@ -98,9 +98,9 @@ MOST_FILES = 16  # Python files directly in one folder
 FREE_OF_SIZE = {"models", "nn"}  # one file per method, one per block
 MODULES = sorted((ROOT / "recmm").rglob("*.py"))
 BEYOND_A_METHOD = ("recmm.data.formats", "recmm.experiment", "omegaconf", "hydra")
-PYTHON_FOLDERS = ("recmm", "hydra_plugins", "tests", "benchmarks", "experiments")
+PYTHON_FOLDERS = ("recmm", "hydra_plugins", "tests", "benchmarks", "experiments", "docs")
 TEXT_SUFFIXES = {".py", ".yaml", ".yml", ".toml", ".txt", ".md", ".cff", ".csv", ".json", ".sh", ".cfg", ".ini"}
-TEXT_FILES = ("Makefile", "LICENSE", ".ci/run", ".gitignore", ".gitattributes", ".editorconfig")
+TEXT_FILES = ("Makefile", "Dockerfile", "LICENSE", ".ci/run", ".gitignore", ".gitattributes", ".editorconfig")
 
 
 def module_name(path: Path) -> str:
@@ -277,7 +277,7 @@ def test_only_one_module_uses_private_parts_of_hydra() -> None:
 
 def text_files() -> Iterator[Path]:
     yield from (ROOT / name for name in TEXT_FILES)
-    for folder in ("", "conf", *PYTHON_FOLDERS):
+    for folder in ("", ".devcontainer", ".github", "conf", *PYTHON_FOLDERS):
         found = (ROOT / folder).rglob("*") if folder else ROOT.glob("*")
         yield from (path for path in sorted(found) if path.is_file() and path.suffix in TEXT_SUFFIXES)
 

@@ -123,8 +123,8 @@ def test_the_lock_was_resolved_for_these_requirements() -> None:
 
 
 def test_pip_gets_the_versions_and_hashes_of_the_lock() -> None:
-    """Each package is in one file, so that every installed distribution has one pin."""
-    files = {name: hashed(name) for name in FILES}
+    """Each package is in one file, so that every installed distribution has one pin; the site shares with the tools."""
+    files = {name: hashed(name) for name in (*FILES, "docs")}
     for pins in files.values():
         for name, (version, hashes) in pins.items():
             package = LOCK[name]
@@ -132,6 +132,7 @@ def test_pip_gets_the_versions_and_hashes_of_the_lock() -> None:
             assert version == package["version"]
             assert hashes and hashes <= known, name
     build, torch, run, dev, scatter = (set(files[name]) for name in FILES)
+    site = set(files.pop("docs"))
     assert len(build | torch | run | dev | scatter) == sum(map(len, files.values()))
     own = LOCK["recmm"]
     extras, groups = own["optional-dependencies"], own["dev-dependencies"]
@@ -139,6 +140,7 @@ def test_pip_gets_the_versions_and_hashes_of_the_lock() -> None:
     assert build | torch | run == needed(*groups["build"], *own["dependencies"])
     assert build | torch | run | dev == needed(*groups["build"], *own["dependencies"], *extras["dev"])
     assert scatter == needed(*groups["scatter"], *extras["scatter"]) - build - torch - run
+    assert site == needed(*extras["docs"]) - build - torch - run
 
 
 def test_the_demo_installs_no_tool_of_a_developer() -> None:

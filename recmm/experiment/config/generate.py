@@ -36,20 +36,27 @@ _MISSING_SETTINGS = (recmm.missing.settings, recmm.missing.controls)
 
 def generated() -> dict[str, str]:
     """Path below ``conf/`` -> text, of every generated file."""
-    files = {}
+    return {
+        f"{group}/{name}.yaml": component_yaml(component, (_about_method if group == "model" else _about)(component))
+        for group, components in components_of_groups().items()
+        for name, component in components.items()
+    }
+
+
+def components_of_groups() -> dict[str, dict[str, type[Any]]]:
+    """For ``model``, ``imputer`` and ``missing``: choice -> class, of every choice whose file is generated."""
     packages = (recmm.models, recmm.adapters.mmrec)
     methods = [m for package in packages for m in _classes(package, Recommender) if "Settings" in vars(m)]
-    per_module = Counter(method.__module__ for method in methods)
-    for method in methods:
-        stem = method.__module__.rpartition(".")[2]
-        name = stem if per_module[method.__module__] == 1 else method.__name__.lower()
-        files[f"model/{name}.yaml"] = component_yaml(method, _about_method(method))
-    for imputer in _classes(recmm.missing.imputers, Imputer):
-        files[f"imputer/{choice_of(imputer)}.yaml"] = component_yaml(imputer, _about(imputer))
-    for setting in chain.from_iterable(_classes(m, MissingSetting) for m in _MISSING_SETTINGS):
-        name = "ftmt" if setting is TrainTest else choice_of(setting)  # the defaults of TrainTest are FTMT
-        files[f"missing/{name}.yaml"] = component_yaml(setting, _about(setting))
-    return files
+    in_module = Counter(m.__module__ for m in methods)
+    settings = chain.from_iterable(_classes(module, MissingSetting) for module in _MISSING_SETTINGS)
+    return {
+        "model": {
+            m.__module__.rpartition(".")[2] if in_module[m.__module__] == 1 else m.__name__.lower(): m for m in methods
+        },
+        "imputer": {choice_of(imputer): imputer for imputer in _classes(recmm.missing.imputers, Imputer)},
+        # the defaults of TrainTest are FTMT
+        "missing": {"ftmt" if setting is TrainTest else choice_of(setting): setting for setting in settings},
+    }
 
 
 def component_yaml(component: type, about: str) -> str:
