@@ -1,4 +1,4 @@
-"""Scores and similarities from what a checkpoint holds, the same that the run ranked with."""
+"""Scores and similarities from what a checkpoint holds: what the run ranked with (of EASE the largest weights)."""
 
 from abc import ABC, abstractmethod
 
@@ -10,6 +10,7 @@ from recmm.deploy.checkpoint import Deployed
 from recmm.errors import CheckpointError
 from recmm.missing.view import ModalityView
 from recmm.models.history import FromHistory, ItemToItem
+from recmm.models.knn import UserKNN
 from recmm.models.modwalk import ModWalk
 from recmm.models.modwalk_fused import ModWalkFused
 from recmm.nn.item_walk import ItemWalk
@@ -80,6 +81,34 @@ class _Weighted(ItemToItem):
         return self._item_item
 
 
+class UserNeighbours(Scorer):
+    """Scores S R of UserKNN, from the training pairs of similar users. It compares no items."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__(deployed)
+        self._method = _Neighbours(deployed)
+
+    def scores(self, users: Tensor) -> Tensor:
+        return self._method.score(users, _NO_VIEW)
+
+    def similarities(self, items: Tensor) -> Tensor:
+        raise CheckpointError(
+            f"{self.deployed.name} compares users, not items: for similar items take a run of another method, such as "
+            "itemknn."
+        )
+
+
+class _Neighbours(UserKNN):
+    """The method's own scoring, with the similarities of the checkpoint."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__(deployed.catalog)
+        self._user_user = deployed.tensors["user_user"]
+
+    def prepared(self, view: ModalityView) -> Tensor:
+        return self._user_user
+
+
 class Walked(Scorer):
     """Scores of ModWalk, alone or fused. Similar to an item are those that a walk from it reaches."""
 
@@ -109,7 +138,9 @@ def scorer_of(deployed: Deployed) -> Scorer:
         return InnerProducts(deployed)
     if "item_item" in names:
         return ItemWeights(deployed)
+    if "user_user" in names:
+        return UserNeighbours(deployed)
     raise CheckpointError(
         f"{deployed.path} holds {', '.join(sorted(names)) or 'nothing'} of {deployed.name}: recommending needs "
-        "embeddings of users and items, an item-to-item matrix, or a walk."
+        "embeddings of users and items, a matrix of items or of users, or a walk."
     )

@@ -37,7 +37,7 @@ class Ridge(ItemToItem):
             0.0, "gamma: a user of d interactions counts d^-gamma; paper 0; .5 gains a little on TikTok", ge=0
         )
         deployed_k: int | None = hp(
-            200, "largest |weights| of each item that the checkpoint keeps; null: all; ranks use all", ge=1
+            500, "largest |weights| in a row that the checkpoint keeps; null: all; a run's own ranks use all", ge=1
         )
 
     settings: Settings
@@ -70,13 +70,13 @@ class Ridge(ItemToItem):
         return closed_form(gram)
 
     def stored(self, matrix: Tensor) -> Tensor:
-        """The ``deployed_k`` largest |weights| of every column, as those are the regression of one item."""
+        """The ``deployed_k`` largest |weights| of every row: lists from them come near those of the run."""
         k, n = self.settings.deployed_k, len(matrix)
         if k is None or k >= n or matrix.layout != torch.strided:
             return matrix
-        rows = matrix.abs().topk(k, dim=0).indices
-        places = Edges(rows.flatten(), torch.arange(n, device=rows.device).repeat(k), (n, n))
-        return Matrix(places, matrix.gather(0, rows).flatten()).csr(transposed=False)
+        columns = matrix.abs().topk(k, dim=1).indices.sort(1).values
+        rows = torch.arange(n, device=columns.device).repeat_interleave(k)
+        return Matrix(Edges(rows, columns.flatten(), (n, n)), matrix.gather(1, columns).flatten()).csr(transposed=False)
 
 
 class EASE(Ridge):

@@ -11,6 +11,7 @@ from recmm.deploy.scoring import scorer_of
 from recmm.errors import CheckpointError
 from recmm.missing.view import ModalityView
 from recmm.models.history import TIE
+from recmm.models.knn import UserKNN
 from recmm.models.modwalk import ModWalk
 from recmm.models.modwalk_fused import ModWalkFused
 
@@ -34,6 +35,16 @@ def test_embeddings_score_by_inner_products_and_are_similar_by_cosine(finished: 
     assert torch.allclose(scorer.scores(torch.tensor([7, 0])), deployed.tensors["users"][[7, 0]] @ items.T)
     cosines = torch.cosine_similarity(items[4, None], items, dim=1)
     assert torch.allclose(scorer.similarities(torch.tensor([4]))[0], cosines, atol=1e-5)
+
+
+def test_neighbours_score_as_the_method_does_and_compare_no_items(item_weights: Deployed) -> None:
+    model, view = UserKNN(item_weights.catalog), ModalityView({}, torch.ones(5, 0, dtype=torch.bool), "none")
+    scorer = scorer_of(replace(item_weights, tensors=model.deployable(view)))
+    users = torch.tensor([2, 0, 1])
+    assert torch.equal(scorer.scores(users), model.score(users, view))
+    assert scorer.scores(users)[0, 3] > 0.1  # of the user who has item 1 in common
+    with pytest.raises(CheckpointError, match="compares users, not items"):
+        scorer.similarities(users)
 
 
 @pytest.mark.parametrize("method", [ModWalk, ModWalkFused])

@@ -75,12 +75,12 @@ def test_one_weight_for_each_modality() -> None:
         EASEFeatures(catalogue(), alpha="x")
 
 
-def test_the_largest_weights_of_each_item_are_stored() -> None:
+def test_the_largest_weights_of_each_row_are_stored() -> None:
     model = EASE(catalogue(), deployed_k=3)
     whole, stored = model.weights(view()), model.deployable(view())["item_item"]
     assert stored.layout == torch.sparse_csr and len(stored.values()) == 3 * len(whole)
     kept = stored.to_dense()
-    assert torch.equal(kept, torch.where(whole.abs() >= whole.abs().sort(0, descending=True).values[2], whole, 0))
+    assert torch.equal(kept, torch.where(whole.abs() >= whole.abs().sort(1, descending=True).values[:, 2:3], whole, 0))
     assert torch.equal(EASE(catalogue(), deployed_k=None).deployable(view())["item_item"], whole)
 
 
