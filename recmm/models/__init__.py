@@ -9,6 +9,7 @@ from recmm.models.dualgnn import DualGNN
 from recmm.models.ease import EASE
 from recmm.models.ease_features import EASEFeatures
 from recmm.models.freedom import FREEDOM
+from recmm.models.gfcf import GFCF
 from recmm.models.grcn import GRCN
 from recmm.models.hccf import HCCF
 from recmm.models.i3mrec import I3MRec
@@ -43,6 +44,7 @@ __all__ = [
     "CI2MG",
     "EASE",
     "FREEDOM",
+    "GFCF",
     "GRCN",
     "HCCF",
     "LATTICE",
