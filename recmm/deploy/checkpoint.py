@@ -22,7 +22,7 @@ class Deployed:
         catalog: sizes, raw labels, training pairs.
         tensors: ``users`` [n_users, d] and ``items`` [n_items, d], whose inner products are the scores; or
             ``item_item`` [n_items, n_items], dense or sparse CSR, or ``user_user`` [n_users, n_users], and
-            ``popularity`` [n_items] of a method that is not trained.
+            ``popularity`` [n_items] of a method that is not trained; or ``into`` and ``out_of`` [n_items, k] of GF-CF.
         method: the method's class and its settings in plain types.
         path: the checkpoint.
     """

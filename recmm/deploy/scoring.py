@@ -9,6 +9,7 @@ from torch import Tensor
 from recmm.deploy.checkpoint import Deployed
 from recmm.errors import CheckpointError
 from recmm.missing.view import ModalityView
+from recmm.models.gfcf import GFCF, Filters
 from recmm.models.history import FromHistory, ItemToItem
 from recmm.models.knn import UserKNN
 from recmm.models.modwalk import ModWalk
@@ -59,15 +60,15 @@ class ItemWeights(Scorer):
 
     def __init__(self, deployed: Deployed) -> None:
         super().__init__(deployed)
-        self._weighted = _Weighted(deployed)
+        self._method: FromHistory = (_Weighted if "item_item" in deployed.tensors else _Filtered)(deployed)
 
     def scores(self, users: Tensor) -> Tensor:
-        return self._weighted.score(users, _NO_VIEW)
+        return self._method.score(users, _NO_VIEW)
 
     def similarities(self, items: Tensor) -> Tensor:
         one_each = torch.zeros(len(items), self.deployed.catalog.n_items)
         one_each[torch.arange(len(items)), items] = 1.0
-        return self._weighted.score_rows(one_each.to_sparse_csr(), self.deployed.tensors["item_item"])
+        return self._method.score_rows(one_each.to_sparse_csr(), self._method.prepared(_NO_VIEW))
 
 
 class _Weighted(ItemToItem):
@@ -79,6 +80,17 @@ class _Weighted(ItemToItem):
 
     def prepared(self, view: ModalityView) -> Tensor:
         return self._item_item
+
+
+class _Filtered(GFCF):
+    """The method's own scoring, with the low-pass filter of the checkpoint."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        super().__init__(deployed.catalog)
+        self._filters = self.filters(deployed.tensors["into"], deployed.tensors["out_of"])
+
+    def prepared(self, view: ModalityView) -> Filters:
+        return self._filters
 
 
 class UserNeighbours(Scorer):
@@ -136,11 +148,11 @@ def scorer_of(deployed: Deployed) -> Scorer:
         return Walked(deployed)
     if {"users", "items"} <= names:
         return InnerProducts(deployed)
-    if "item_item" in names:
+    if "item_item" in names or {"into", "out_of"} <= names:
         return ItemWeights(deployed)
     if "user_user" in names:
         return UserNeighbours(deployed)
     raise CheckpointError(
         f"{deployed.path} holds {', '.join(sorted(names)) or 'nothing'} of {deployed.name}: recommending needs "
-        "embeddings of users and items, a matrix of items or of users, or a walk."
+        "embeddings of users and items, a matrix of items or of users, a graph filter, or a walk."
     )

@@ -3,6 +3,7 @@
 from recmm.graph.edge_softmax import edge_softmax
 from recmm.graph.graph import Graph, maximum, weighted_sum
 from recmm.graph.sparse import row_starts
+from recmm.graph.spectral import Spectrum, leading_spectrum
 from recmm.graph.user_item import (
     mean_over_items,
     mean_over_users,
@@ -14,7 +15,9 @@ from recmm.graph.user_item import (
 
 __all__ = [
     "Graph",
+    "Spectrum",
     "edge_softmax",
+    "leading_spectrum",
     "maximum",
     "mean_over_items",
     "mean_over_users",

@@ -55,6 +55,10 @@ class Graph(nn.Module):
     def values(self) -> Tensor:
         return self._matrix.values
 
+    def csr(self) -> Tensor:
+        """A as a sparse CSR tensor."""
+        return self._matrix.csr(self._transposed)
+
     def forward(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
         """A x.
 

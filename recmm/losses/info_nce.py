@@ -109,11 +109,26 @@ def chunked_info_nce(
     """
     anchors, candidates = F.normalize(anchors, dim=-1), F.normalize(candidates, dim=-1)
     scaled = anchors / temperature
-    limit = limit or LOGITS["cpu" if anchors.device.type == "cpu" else "gpu"]
-    rows = max(limit // len(candidates), 1)
+    rows = _chunk(candidates, limit)
     sums = _MeanLogSumExp.apply(scaled, candidates, weights, excluded, temperature < _SAFE_TEMPERATURE, rows)
     own = (scaled * candidates.index_select(0, positives)).sum(1)
     return sums - (own.mean() if weights is None else weights @ own)
+
+
+def mean_log_sum_exp(x: Tensor, candidates: Tensor, *, limit: int | None = None) -> Tensor:
+    """Mean over the rows of log sum over candidates c of exp(x_i c), in bounded memory; [n, d] and [c, d] -> scalar.
+
+    Args:
+        limit: as in ``chunked_info_nce``.
+    """
+    mean: Tensor = _MeanLogSumExp.apply(x, candidates, None, None, True, _chunk(candidates, limit))
+    return mean
+
+
+def _chunk(candidates: Tensor, limit: int | None) -> int:
+    """Anchors whose logits are in memory at a time."""
+    limit = limit or LOGITS["cpu" if candidates.device.type == "cpu" else "gpu"]
+    return max(limit // len(candidates), 1)
 
 
 def mutual_info_nce(a: Tensor, b: Tensor, temperature: float, anchors: Tensor | None = None) -> Tensor:

@@ -107,7 +107,7 @@ class ItemToItem(FromHistory):
 
     def score_rows(self, rows: Tensor, prepared: Tensor) -> Tensor:
         scores = rows @ prepared
-        return scores.to_dense() if scores.layout == torch.sparse_csr else scores
+        return dense(scores) if scores.layout == torch.sparse_csr else scores
 
     def deployable(self, view: ModalityView) -> dict[str, Tensor]:
         """``item_item``: W, see ``stored``; ``popularity`` [n_items], the order of ties."""
@@ -116,3 +116,8 @@ class ItemToItem(FromHistory):
     def stored(self, matrix: Tensor) -> Tensor:
         """What the checkpoint keeps of W: all of it, unless a method says otherwise."""
         return matrix
+
+
+def dense(x: Tensor) -> Tensor:
+    """A sparse CSR tensor as a dense one; PyTorch takes several times as long from CSR as by way of COO."""
+    return x.to_sparse_coo().to_dense()

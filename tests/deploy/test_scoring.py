@@ -10,6 +10,7 @@ from recmm.deploy.checkpoint import Deployed, read_deployed
 from recmm.deploy.scoring import scorer_of
 from recmm.errors import CheckpointError
 from recmm.missing.view import ModalityView
+from recmm.models.gfcf import GFCF
 from recmm.models.history import TIE
 from recmm.models.knn import UserKNN
 from recmm.models.modwalk import ModWalk
@@ -58,6 +59,14 @@ def test_a_walk_scores_as_the_method_does_whatever_else_is_stored(
         assert torch.equal(scorer.scores(users), model.score(users, view))
     similar = scorer.similarities(torch.tensor([1]))[0]
     assert similar[3] > 0 and similar[1] > similar[3] and not similar[[0, 2, 4]].any()
+
+
+def test_a_filter_scores_as_the_method_does(item_weights: Deployed) -> None:
+    model, view = GFCF(item_weights.catalog, rank=1), ModalityView({}, torch.ones(5, 0, dtype=torch.bool), "none")
+    scorer = scorer_of(replace(item_weights, tensors=model.deployable(view)))
+    users = torch.tensor([2, 0, 1])
+    assert torch.equal(scorer.scores(users), model.score(users, view))
+    assert scorer.similarities(torch.tensor([1]))[0, 3] > 0
 
 
 def test_the_seen_items_are_the_training_pairs(item_weights: Deployed) -> None:

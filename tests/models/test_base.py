@@ -58,6 +58,15 @@ def test_prepare_runs_once_per_view() -> None:
     assert model.n_prepared == 2
 
 
+def test_a_method_without_modalities_is_prepared_once_for_all_views() -> None:
+    class Blind(Counting):
+        uses_modalities = False
+
+    model = Blind()
+    views = (VIEW, ModalityView(VIEW.features, VIEW.mask, digest="w"))
+    assert [model.prepared(view) for view in views] == ["v", "v"] and model.n_prepared == 1
+
+
 def test_one_representation_serves_a_whole_evaluation_and_no_other() -> None:
     model = Counting()
     users = torch.tensor([0, 2])

@@ -14,11 +14,11 @@ from recmm.models.ncl import NCL
 from recmm.seeding import seed_torch
 from tests.models.toys import (
     BATCH,
-    ITEMS,
     N_ITEMS,
     N_USERS,
-    USERS,
     catalog,
+    numpy_adjacency,
+    numpy_info_nce,
     randomised,
     total,
     toy_view,
@@ -40,21 +40,11 @@ def start(model: NCL, epoch: int) -> NCL:
 
 def numpy_layers(model: NCL, n: int) -> list[np.ndarray]:
     """E^0 to E^n."""
-    a = np.zeros((N_USERS + N_ITEMS, N_USERS + N_ITEMS))
-    a[USERS, N_USERS + ITEMS] = a[N_USERS + ITEMS, USERS] = 1
-    degrees = np.maximum(a.sum(1), 1)
-    a = a / np.sqrt(degrees[:, None] * degrees)
+    a = numpy_adjacency()
     layers = [model.ego.detach().double().numpy()]
     for _ in range(n):
         layers.append(a @ layers[-1])
     return layers
-
-
-def info_nce(anchors: np.ndarray, candidates: np.ndarray, positives: np.ndarray, temperature: float) -> float:
-    """-log softmax of the cosines, anchor by anchor; zero rows have cosine 0."""
-    unit, others = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (anchors, candidates))
-    exponentials = np.exp(unit @ others.T / temperature)
-    return float(-np.log(exponentials[np.arange(len(anchors)), positives] / exponentials.sum(1)).mean())
 
 
 @pytest.mark.parametrize(("n_layers", "hops"), [(3, 1), (2, 1), (1, 1), (3, 2), (0, 1)])
@@ -64,8 +54,8 @@ def test_losses_written_out(n_layers: int, hops: int) -> None:
     final, ego, context = np.mean(layers[: n_layers + 1], 0), layers[0], layers[2 * hops]
     users, items, negatives = (x.numpy() for x in BATCH[:3])
     margins = (final[users] * (final[N_USERS + items] - final[N_USERS + negatives])).sum(1)
-    of_users = info_nce(context[users], ego[:N_USERS], users, 0.1)
-    of_items = info_nce(context[N_USERS + items], ego[N_USERS:], items, 0.1)
+    of_users = numpy_info_nce(context[users], ego[:N_USERS], users, 0.1)
+    of_items = numpy_info_nce(context[N_USERS + items], ego[N_USERS:], items, 0.1)
     expected = {"bpr": np.log1p(np.exp(-margins)).mean(), "structure": 0.7 * (of_users + 1.5 * of_items)}
     squares = (ego[np.concatenate([users, N_USERS + items, N_USERS + negatives])] ** 2).sum()
     expected["ego_l2"] = 0.1 * squares / 2 / 4
@@ -73,7 +63,7 @@ def test_losses_written_out(n_layers: int, hops: int) -> None:
     for nodes, own, (centres, _) in zip((users, items), (ego[:N_USERS], ego[N_USERS:]), model._clusters, strict=True):
         c = centres.double().numpy()
         nearest = ((own[:, None] - c) ** 2).sum(2).argmin(1)
-        expected["prototype"] += 0.3 * info_nce(own[nodes], c, nearest[nodes], 0.1)
+        expected["prototype"] += 0.3 * numpy_info_nce(own[nodes], c, nearest[nodes], 0.1)
     terms = model.losses(BATCH, toy_view())
     assert {name: x.item() for name, x in terms.items()} == pytest.approx(expected, rel=1e-4)
 

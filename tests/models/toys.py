@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -75,3 +76,32 @@ def check_views_apart(model: Recommender) -> None:
     first = model.score(users, toy_view())
     assert not torch.allclose(model.score(users, toy_view(seed=9)), first, atol=1e-3)
     assert torch.equal(model.score(users, toy_view()), first)
+
+
+def numpy_adjacency() -> np.ndarray:
+    """D^-1/2 A D^-1/2 of the toy catalogue's user-item graph."""
+    a = np.zeros((N_USERS + N_ITEMS, N_USERS + N_ITEMS))
+    a[USERS, N_USERS + ITEMS] = a[N_USERS + ITEMS, USERS] = 1
+    degrees = np.maximum(a.sum(1), 1)
+    normalised: np.ndarray = a / np.sqrt(degrees[:, None] * degrees)
+    return normalised
+
+
+def numpy_bpr(nodes: np.ndarray) -> float:
+    """Of ``BATCH``."""
+    users, items, negatives = (x.numpy() for x in BATCH[:3])
+    margins = (nodes[users] * (nodes[N_USERS + items] - nodes[N_USERS + negatives])).sum(1)
+    return float(np.log1p(np.exp(-margins)).mean())
+
+
+def numpy_ego_l2(ego: np.ndarray) -> float:
+    """1/2 ||ego embeddings of ``BATCH``||^2 / its size."""
+    users, items, negatives = (x.numpy() for x in BATCH[:3])
+    return float((ego[np.concatenate([users, N_USERS + items, N_USERS + negatives])] ** 2).sum() / 2 / len(users))
+
+
+def numpy_info_nce(anchors: np.ndarray, candidates: np.ndarray, positives: np.ndarray, temperature: float) -> float:
+    """-log softmax of the cosines, anchor by anchor; zero rows have cosine 0."""
+    unit, others = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (anchors, candidates))
+    exponentials = np.exp(unit @ others.T / temperature)
+    return float(-np.log(exponentials[np.arange(len(anchors)), positives] / exponentials.sum(1)).mean())
