@@ -21,8 +21,8 @@ class Deployed:
     Attributes:
         catalog: sizes, raw labels, training pairs.
         tensors: ``users`` [n_users, d] and ``items`` [n_items, d], whose inner products are the scores; or
-            ``item_item`` [n_items, n_items], dense or sparse CSR, and ``popularity`` [n_items] of a method that is not
-            trained.
+            ``item_item`` [n_items, n_items], dense or sparse CSR, or ``user_user`` [n_users, n_users] of a method that
+            is not trained.
         method: the method's class and its settings in plain types.
         path: the checkpoint.
     """

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recmm.deploy.checkpoint import Deployed
-from recmm.errors import CheckpointError
+from recmm.errors import CheckpointError, ConfigError
 from recmm.missing.view import ModalityView
 from recmm.models.history import FromHistory, ItemToItem
+from recmm.models.knn import UserKNN
 from recmm.models.modwalk import ModWalk
 from recmm.models.modwalk_fused import ModWalkFused
 from recmm.nn.item_walk import ItemWalk
@@ -58,26 +59,38 @@ class ItemWeights(Scorer):
 
     def __init__(self, deployed: Deployed) -> None:
         super().__init__(deployed)
-        self._weighted = _Weighted(deployed)
+        self._method = _with(ItemToItem(deployed.catalog), deployed.tensors["item_item"])
 
     def scores(self, users: Tensor) -> Tensor:
-        return self._weighted.score(users, _NO_VIEW)
+        return self._method.score(users, _NO_VIEW)
 
     def similarities(self, items: Tensor) -> Tensor:
         one_each = torch.zeros(len(items), self.deployed.catalog.n_items)
         one_each[torch.arange(len(items)), items] = 1.0
-        return self._weighted.score_rows(one_each.to_sparse_csr(), self.deployed.tensors["item_item"])
+        return self._method.score_rows(one_each.to_sparse_csr(), self.deployed.tensors["item_item"])
 
 
-class _Weighted(ItemToItem):
-    """The method's own scoring, with the matrix of the checkpoint."""
+class UserWeights(Scorer):
+    """Scores S R of a user's neighbours; there are no vectors or weights of items to be similar by."""
 
     def __init__(self, deployed: Deployed) -> None:
-        super().__init__(deployed.catalog)
-        self._item_item = deployed.tensors["item_item"]
+        super().__init__(deployed)
+        self._method = _with(UserKNN(deployed.catalog), deployed.tensors["user_user"])
 
-    def prepared(self, view: ModalityView) -> Tensor:
-        return self._item_item
+    def scores(self, users: Tensor) -> Tensor:
+        return self._method.score(users, _NO_VIEW)
+
+    def similarities(self, items: Tensor) -> Tensor:
+        raise ConfigError(
+            f"{self.deployed.name} scores by users' neighbours: it has no similarity of items. Take a run of another "
+            "method, such as itemknn."
+        )
+
+
+def _with(method: FromHistory, prepared: Tensor) -> FromHistory:
+    """The method's own scoring, with what the checkpoint holds in place of what it would prepare."""
+    method.prepare = lambda view: prepared  # type: ignore[method-assign]
+    return method
 
 
 class Walked(Scorer):
@@ -109,7 +122,9 @@ def scorer_of(deployed: Deployed) -> Scorer:
         return InnerProducts(deployed)
     if "item_item" in names:
         return ItemWeights(deployed)
+    if "user_user" in names:
+        return UserWeights(deployed)
     raise CheckpointError(
         f"{deployed.path} holds {', '.join(sorted(names)) or 'nothing'} of {deployed.name}: recommending needs "
-        "embeddings of users and items, an item-to-item matrix, or a walk."
+        "embeddings of users and items, a matrix over items or users, or a walk."
     )
