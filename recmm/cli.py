@@ -64,6 +64,9 @@ def check(
     With `--records FOLDER ...` it verifies finished runs instead: files, digests, metrics against their tables.
     """
     given = arguments or []
+    if {"--help", "-h"} & set(given):
+        typer.echo(_CHECK_HELP)
+        return
     if given[:1] == ["--records"]:
         from recmm.experiment.verification import check_records
 
@@ -71,6 +74,18 @@ def check(
     from recmm.experiment.dry_run import dry_run
 
     raise typer.Exit(0 if dry_run(given) else 1)
+
+
+_CHECK_HELP = """Usage: recmm check GROUP=CHOICE KEY=VALUE ... | -m ... | --records FOLDER ...
+
+Try one step of every job of a run or sweep on a few rows of its data; nothing is recorded. The arguments are those of
+train.py: `recmm train --help` lists groups and keys.
+
+  recmm check model=mgcn dataset=tiktok_va missing=mtmt
+  recmm check -m model=mgcn,vbpr seed=0,1
+
+--records FOLDER ... verifies finished runs instead: files, digests, metrics against their tables. The exit code is 1
+where a job would fail or a record is damaged."""
 
 
 # Both report commands parse their own options.

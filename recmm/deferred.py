@@ -1,4 +1,4 @@
-"""Start-up time: of torchmetrics, load what Lightning uses and leave the rest until something asks for it.
+"""Start-up time: what `import recmm` offers is loaded when it is used, and of torchmetrics what Lightning uses.
 
 Lightning imports torchmetrics for two classes. torchmetrics then imports all its metrics, with SciPy's signal
 processing and, where they are installed, transformers and others: a third of the CPU time of a short run.
@@ -16,6 +16,28 @@ LIGHTNING_USES = {
     "MetricCollection": "torchmetrics.collections",
 }
 """Name in torchmetrics -> the module that defines it."""
+
+PUBLIC = {
+    "Data": "recmm.api.data",
+    "Run": "recmm.api.runs",
+    "compare": "recmm.api.runs",
+    "dataset_from_frames": "recmm.api.data",
+    "load_dataset": "recmm.api.data",
+    "load_run": "recmm.api.runs",
+    "train": "recmm.api.training",
+}
+"""What `recmm` offers by name -> the module that defines it; `recmm/__init__.pyi` says the same to type checkers."""
+
+
+def public(name: str) -> Any:
+    """The object that `recmm` offers under this name.
+
+    Raises:
+        AttributeError: it offers none.
+    """
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'recmm' has no attribute {name!r}")
+    return getattr(import_module(PUBLIC[name]), name)
 
 
 def defer_torchmetrics() -> None:

@@ -37,6 +37,7 @@ FLOORS = {
     "deploy": 11,
     "league": 11,
     "ingest": 11,
+    "api": 12,
     "cli": 12,
     "__main__": 13,
 }

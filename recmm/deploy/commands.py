@@ -73,5 +73,90 @@ def ensemble(
     fuse_runs(runs, out)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"recommend": recommend, "ensemble": ensemble}
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs or of sweeps.", show_default=False)],
+    metric: Annotated[
+        list[str] | None, typer.Option(help="May be given several times; by default: recall@20, ndcg@20.")
+    ] = None,
+) -> None:
+    """Compare finished runs in the terminal: means, differences to the best one, and the report's paired test."""
+    from recmm.report.comparison.short import METRICS, show_comparison
+
+    show_comparison(runs, metric or METRICS)
+
+
+def evaluate(
+    run: RunArgument,
+    changes: Annotated[
+        list[str],
+        typer.Argument(metavar="GROUP=CHOICE KEY=VALUE ...", help="Of missing, imputer, eval.", show_default=False),
+    ],
+) -> None:
+    """Validate and test a trained run under another missing setting, imputer or candidates, without training it again.
+
+    The record lies beside the run, in RUN.evaluated. What is not named stays as it was trained, the imputer too.
+    """
+    from recmm.deploy.evaluating import evaluate_again
+
+    evaluate_again(run, changes)
+
+
+def explain(
+    run: RunArgument,
+    user: Annotated[str, typer.Option(help="Raw id of a user.", show_default=False)],
+    item: Annotated[str, typer.Option(help="Raw id of an item.", show_default=False)],
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the scores: .png, .svg or .pdf.")] = None,
+) -> None:
+    """Show what each modality of an item contributes to its score for a user: present, and hidden.
+
+    The trained method ranks again under masks that differ in one entry of the item, so it needs the dataset.
+    """
+    from recmm.deploy.explaining import show_explanation
+
+    show_explanation(run, user, item, figure)
+
+
+def export(
+    run: RunArgument,
+    to: Annotated[str, typer.Option(help="safetensors, npz, parquet, faiss, hnsw, onnx or hf.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.", show_default=False)],
+) -> None:
+    """Write the vectors of users and items with raw ids, or an item-to-item matrix (npz), for other software."""
+    from recmm.deploy.export.forms import export as write
+
+    typer.echo(f"export: {out} ({', '.join(write(run, to, out))})")
+
+
+def methods() -> None:
+    """List the methods: what `model=` may choose, with one line each."""
+    _list("model")
+
+
+def datasets() -> None:
+    """List the datasets: what `dataset=` may choose, with one line each."""
+    _list("dataset")
+
+
+def settings() -> None:
+    """List the missing settings and the imputers: what `missing=` and `imputer=` may choose, with one line each."""
+    _list("missing", "imputer")
+
+
+def _list(*groups: str) -> None:
+    from recmm.deploy.choices import show_choices
+
+    show_choices(*groups)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "recommend": recommend,
+    "evaluate": evaluate,
+    "compare": compare,
+    "ensemble": ensemble,
+    "explain": explain,
+    "export": export,
+    "methods": methods,
+    "datasets": datasets,
+    "settings": settings,
+}
 """Name of a command -> its function, for the application that joins all commands."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import torch
@@ -11,9 +12,9 @@ from recmm.deploy.scoring import Scorer
 from recmm.errors import ConfigError
 from recmm.evaluation.ranking import top_k
 
-SCHEMA = {"user": pl.String, "position": pl.Int32, "item": pl.String, "score": pl.Float32}
+SCHEMA: dict[str, Any] = {"user": pl.String, "position": pl.Int32, "item": pl.String, "score": pl.Float32}
 """Columns of a table of lists; position 1 is the best item."""
-SIMILAR = {"item": pl.String, "position": pl.Int32, "similar": pl.String, "similarity": pl.Float32}
+SIMILAR: dict[str, Any] = {"item": pl.String, "position": pl.Int32, "similar": pl.String, "similarity": pl.Float32}
 """Columns of a table of similar items."""
 
 _ROWS_PER_USER = 4  # float32 rows of n_items at a time: scores, an addend, the selection of the best
@@ -118,7 +119,7 @@ def most_popular(scorer: Scorer, users: Sequence[str], k: int, *, candidates: Te
     items = pl.Series(catalog.item_ids, dtype=pl.String).gather(best_items.numpy())
     one = pl.DataFrame({"position": range(1, len(items) + 1), "item": items, "score": None})
     table = pl.DataFrame({"user": pl.Series(list(users), dtype=pl.String)}).join(one, how="cross")
-    return table.cast(SCHEMA)  # type: ignore[arg-type]
+    return table.cast(SCHEMA)
 
 
 def _check_length(k: int) -> None:
@@ -141,7 +142,7 @@ def _blocks(ids: Tensor, n_items: int, memory_mb: int) -> Iterator[Tensor]:
 
 
 def _table(
-    rows: pl.Series, block: Tensor, columns: pl.Series, items: Tensor, values: Tensor, schema: dict[str, type]
+    rows: pl.Series, block: Tensor, columns: pl.Series, items: Tensor, values: Tensor, schema: dict[str, Any]
 ) -> pl.DataFrame:
     """One line per entry of the lists ``items`` and ``values`` [B, k]; -1 ends a list."""
     kept = items >= 0

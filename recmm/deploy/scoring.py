@@ -1,15 +1,16 @@
-"""Scores and similarities from what a checkpoint holds: what the run ranked with (of EASE the largest weights)."""
+"""Scores and similarities from what a checkpoint holds, the same that the run ranked with."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from recmm.deploy.checkpoint import Deployed
-from recmm.errors import CheckpointError
+from recmm.errors import CheckpointError, ConfigError
 from recmm.missing.view import ModalityView
-from recmm.models.gfcf import GFCF, Filters
+from recmm.models.gfcf import GFCF
 from recmm.models.history import FromHistory, ItemToItem
 from recmm.models.knn import UserKNN
 from recmm.models.modwalk import ModWalk
@@ -60,7 +61,7 @@ class ItemWeights(Scorer):
 
     def __init__(self, deployed: Deployed) -> None:
         super().__init__(deployed)
-        self._method: FromHistory = (_Weighted if "item_item" in deployed.tensors else _Filtered)(deployed)
+        self._method = _filter(deployed) if "into" in deployed.tensors else _matrix(deployed)
 
     def scores(self, users: Tensor) -> Tensor:
         return self._method.score(users, _NO_VIEW)
@@ -71,54 +72,36 @@ class ItemWeights(Scorer):
         return self._method.score_rows(one_each.to_sparse_csr(), self._method.prepared(_NO_VIEW))
 
 
-class _Weighted(ItemToItem):
-    """The method's own scoring, with the matrix of the checkpoint."""
-
-    def __init__(self, deployed: Deployed) -> None:
-        super().__init__(deployed.catalog)
-        self._item_item = deployed.tensors["item_item"]
-
-    def prepared(self, view: ModalityView) -> Tensor:
-        return self._item_item
-
-
-class _Filtered(GFCF):
-    """The method's own scoring, with the low-pass filter of the checkpoint."""
-
-    def __init__(self, deployed: Deployed) -> None:
-        super().__init__(deployed.catalog)
-        self._filters = self.filters(deployed.tensors["into"], deployed.tensors["out_of"])
-
-    def prepared(self, view: ModalityView) -> Filters:
-        return self._filters
-
-
-class UserNeighbours(Scorer):
-    """Scores S R of UserKNN, from the training pairs of similar users. It compares no items."""
+class UserWeights(Scorer):
+    """Scores S R of a user's neighbours; there are no vectors or weights of items to be similar by."""
 
     def __init__(self, deployed: Deployed) -> None:
         super().__init__(deployed)
-        self._method = _Neighbours(deployed)
+        self._method = _with(UserKNN(deployed.catalog), deployed.tensors["user_user"])
 
     def scores(self, users: Tensor) -> Tensor:
         return self._method.score(users, _NO_VIEW)
 
     def similarities(self, items: Tensor) -> Tensor:
-        raise CheckpointError(
-            f"{self.deployed.name} compares users, not items: for similar items take a run of another method, such as "
-            "itemknn."
+        raise ConfigError(
+            f"{self.deployed.name} scores by users' neighbours: it has no similarity of items. Take a run of another "
+            "method, such as itemknn."
         )
 
 
-class _Neighbours(UserKNN):
-    """The method's own scoring, with the similarities of the checkpoint."""
+def _matrix(deployed: Deployed) -> FromHistory:
+    return _with(ItemToItem(deployed.catalog), deployed.tensors["item_item"])
 
-    def __init__(self, deployed: Deployed) -> None:
-        super().__init__(deployed.catalog)
-        self._user_user = deployed.tensors["user_user"]
 
-    def prepared(self, view: ModalityView) -> Tensor:
-        return self._user_user
+def _filter(deployed: Deployed) -> FromHistory:
+    method = GFCF(deployed.catalog)
+    return _with(method, method.filters(deployed.tensors["into"], deployed.tensors["out_of"]))
+
+
+def _with(method: FromHistory, prepared: Any) -> FromHistory:
+    """The method's own scoring, with what the checkpoint holds in place of what it would prepare."""
+    method.prepare = lambda view: prepared  # type: ignore[method-assign]
+    return method
 
 
 class Walked(Scorer):
@@ -151,8 +134,8 @@ def scorer_of(deployed: Deployed) -> Scorer:
     if "item_item" in names or {"into", "out_of"} <= names:
         return ItemWeights(deployed)
     if "user_user" in names:
-        return UserNeighbours(deployed)
+        return UserWeights(deployed)
     raise CheckpointError(
         f"{deployed.path} holds {', '.join(sorted(names)) or 'nothing'} of {deployed.name}: recommending needs "
-        "embeddings of users and items, a matrix of items or of users, a graph filter, or a walk."
+        "embeddings of users and items, a matrix over items or users, a graph filter, or a walk."
     )

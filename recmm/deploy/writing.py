@@ -38,7 +38,8 @@ def write_blocks(blocks: Iterable[pl.DataFrame], schema: dict[str, Any], path: P
         DataError: the file cannot be written.
     """
     check_suffix(path)
-    n_lines, raised = 0, []
+    n_lines = 0
+    raised: list[BaseException] = []
 
     def source(*_: Any) -> Iterator[pl.DataFrame]:
         nonlocal n_lines

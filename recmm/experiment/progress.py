@@ -98,5 +98,6 @@ def print_closing(result: dict[str, Any], folder: Path) -> None:
     console.print(header, table, sep="\n")
     if result["best_epoch"] >= 0:
         console.print(f"best {result['monitor']} in epoch {result['best_epoch'] + 1} of {result['epochs']}")
+    if (folder / "curves.png").is_file():
         console.print(f"curves: {folder / 'curves.png'}")
     console.print(f"record: {folder}")

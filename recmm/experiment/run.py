@@ -199,7 +199,7 @@ def _execute(
                 trainer.save_checkpoint(path, weights_only=False)
         trainer.test(model, datamodule, verbose=False)
         _deploy_as_tested(record, model)
-        _complete(record, datamodule, tables, checkpoints, model.results)
+        complete(record, datamodule, tables, checkpoints, model.results)
         failed = False
     except SystemExit as error:
         if trainer.interrupted and isinstance(error.__context__, KeyboardInterrupt):  # as Lightning raises it
@@ -280,7 +280,7 @@ def make_trainer(settings: DictConfig, loggers: list[Any], callbacks: list[Callb
     return trainer
 
 
-def _complete(
+def complete(
     record: Record,
     datamodule: MultimodalDataModule,
     tables: RankingTables,
@@ -294,7 +294,7 @@ def _complete(
     if not record.writes:
         return
     dataset = datamodule.dataset
-    tables.write(record)
+    tables.write(record, datamodule.catalog)
     strata = stratify(
         tables.ranks(),
         datamodule.masks.test,

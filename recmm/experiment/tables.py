@@ -8,6 +8,7 @@ import polars as pl
 import torch
 from torch import distributed
 
+from recmm.data.catalog import Catalog
 from recmm.data.files.atomic import replace_atomically
 from recmm.evaluation.metrics import per_user_metrics
 from recmm.experiment.records import Record
@@ -62,8 +63,11 @@ class RankingTables:
             n_lists += int(is_list.sum())
         return n_tied / n_lists if n_lists else 0.0
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Record, catalog: Catalog | None = None) -> None:
         """Write ranks.parquet, topk.parquet and per_user.parquet, each atomically.
+
+        Args:
+            catalog: has the raw labels, the columns ``user_id`` and ``item_id`` beside the dense ids; None: no labels.
 
         Raises:
             RunError: there is no room or no permission.
@@ -75,7 +79,8 @@ class RankingTables:
         }
         for name, table in tables.items():
             content = io.BytesIO()
-            table.write_parquet(content)  # not to the file: Polars reports a full disk as any error
+            labelled = table if catalog is None else _with_labels(table, catalog)
+            labelled.write_parquet(content)  # not to the file: Polars reports a full disk as any error
             with record.writing(f"{name}.parquet") as path:
                 replace_atomically(path, content.getvalue())
 
@@ -114,3 +119,14 @@ class RankingTables:
         metrics = per_user_metrics(chunk.ranks, len(chunk.users))
         columns = {name: value.numpy() for name, value in metrics.items()}
         return pl.DataFrame({"split": [split] * len(chunk.users), "user": chunk.users.int().numpy(), **columns})
+
+
+def _with_labels(table: pl.DataFrame, catalog: Catalog) -> pl.DataFrame:
+    """The raw labels behind the other columns."""
+    labels = {"user": catalog.user_ids, "item": catalog.item_ids}
+    columns = [
+        pl.Series(f"{name}_id", names, dtype=pl.String).gather(table[name])
+        for name, names in labels.items()
+        if name in table.columns
+    ]
+    return table.with_columns(columns)

@@ -230,7 +230,8 @@ def _disagreements(folder: Path, result: dict[str, Any]) -> Iterator[str]:
     ours = {key: found for key in result if (found := _METRIC.fullmatch(key)) and found["name"] in _RANKED}
     if ours and (folder / "per_user.parquet").is_file():
         try:
-            means = pl.read_parquet(folder / "per_user.parquet").group_by("split").mean().to_dicts()
+            table = pl.read_parquet(folder / "per_user.parquet")
+            means = table.group_by("split").agg(pl.selectors.numeric().mean()).to_dicts()
         except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             yield f"per_user.parquet cannot be read ({shown(str(error).splitlines()[0])})"
             return

@@ -29,6 +29,7 @@ def test_the_lists_of_the_test_users_are_those_of_the_run(
     theirs = test_lists.filter(pl.col("position") <= 20)
     assert ours["user"].to_list() == [catalog.user_ids[user] for user in theirs["user"]]
     assert ours["item"].to_list() == [catalog.item_ids[item] for item in theirs["item"]]
+    assert theirs.select("user_id", "item_id").rows() == ours.select("user", "item").rows()
     assert (ours["score"] - theirs["score"]).abs().max() < 1e-6
     validated = read_checkpoint(finished / "checkpoints" / "last.ckpt")["deployed"]["items"]
     assert not torch.equal(validated, scorer.deployed.tensors["items"])

@@ -8,7 +8,7 @@ import torch
 
 from recmm.deploy.checkpoint import Deployed, read_deployed
 from recmm.deploy.scoring import scorer_of
-from recmm.errors import CheckpointError
+from recmm.errors import CheckpointError, ConfigError
 from recmm.missing.view import ModalityView
 from recmm.models.gfcf import GFCF
 from recmm.models.history import TIE
@@ -77,3 +77,14 @@ def test_the_seen_items_are_the_training_pairs(item_weights: Deployed) -> None:
 def test_other_tensors_are_refused_by_name(item_weights: Deployed) -> None:
     with pytest.raises(CheckpointError, match="holds tree of Anything"):
         scorer_of(replace(item_weights, tensors={"tree": torch.zeros(1)}))
+
+
+def test_users_neighbours_score_but_say_nothing_of_items(item_weights: Deployed) -> None:
+    neighbours = torch.zeros(4, 4)
+    neighbours[1, 0] = 0.5
+    scorer = scorer_of(replace(item_weights, tensors={"user_user": neighbours.to_sparse_csr()}))
+    popularity = item_weights.tensors["popularity"]
+    expected = torch.tensor([0, 0.5, 0, 0.5, 0]) + 0.5 * TIE * popularity
+    assert torch.equal(scorer.scores(torch.tensor([1]))[0], expected)
+    with pytest.raises(ConfigError, match="no similarity of items"):
+        scorer.similarities(torch.tensor([0]))

@@ -1,0 +1,1 @@
+"""recmm from Python: what `import recmm` offers, see its `__all__`."""
