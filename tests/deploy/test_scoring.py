@@ -44,7 +44,7 @@ def test_neighbours_score_as_the_method_does_and_compare_no_items(item_weights: 
     users = torch.tensor([2, 0, 1])
     assert torch.equal(scorer.scores(users), model.score(users, view))
     assert scorer.scores(users)[0, 3] > 0.1  # of the user who has item 1 in common
-    with pytest.raises(CheckpointError, match="compares users, not items"):
+    with pytest.raises(ConfigError, match="no similarity of items"):
         scorer.similarities(users)
 
 
