@@ -40,7 +40,7 @@ def build_knn_normalized_graph(adj: Tensor, topk: int, is_sparse: bool, norm_typ
         flat = _finite_power(sums, -1.0)[rows] * flat
     elif norm_type != "none":
         raise ValueError(f"norm_type is {norm_type!r}: choose sym, rw or none.")
-    graph = torch.sparse_coo_tensor(torch.stack([rows, columns]), flat, adj.shape)
+    graph = torch.sparse_coo_tensor(torch.stack([rows, columns]), flat, adj.shape, check_invariants=False)
     return graph if is_sparse else graph.to_dense()
 
 

@@ -28,7 +28,7 @@ class LightGCN(GeneralRecommender):
         scale = sp.diags(np.power(degrees, -0.5))
         full = sp.coo_matrix(scale * adjacency * scale)
         places = torch.LongTensor(np.array([full.row, full.col]))
-        return torch.sparse.FloatTensor(places, torch.FloatTensor(full.data), torch.Size((n_nodes, n_nodes)))
+        return torch.sparse_coo_tensor(places, torch.FloatTensor(full.data), (n_nodes, n_nodes), check_invariants=False)
 
     def forward(self):
         layers = [self.ego]
