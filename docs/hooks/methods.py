@@ -16,7 +16,7 @@ from recmm.models.base import Recommender
 from recmm.settings import ComponentSettings, choices_of, nested_settings, range_of, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
-STUDIES = tuple(f"experiments/{name}README.md" for name in ("zoo/", "shelf/", "modwalk/", ""))
+STUDIES = (*(f"experiments/{name}README.md" for name in ("zoo/", "shelf/", "modwalk/", "")), "docs/modwalk.md")
 MARKS = "‡†▽*`"
 
 
@@ -179,9 +179,10 @@ def measured_rows(method: Method) -> str:
             elif line.startswith("|---") and number:
                 table = [lines[number - 1], line]
                 body = takewhile(lambda row: row.startswith("|"), lines[number + 1 :])
-                rows = [row for row in body if is_of(method, row)]
+                column = column_of_methods(lines[number - 1])
+                rows = [row for row in body if is_of(method, row, column)]
                 if rows:
-                    link = "../" + study.replace("README.md", "index.md")
+                    link = "../" + study.removeprefix("docs/").replace("README.md", "index.md")
                     said = f": {lead.rstrip(':')}" if lead else ""
                     parts += [f"From [{section}]({link}){said}", "\n".join([*table, *rows])]
             elif line and not line.startswith(("|", "    ", "-")) and line.endswith(":") and len(line) < 160:
@@ -189,7 +190,12 @@ def measured_rows(method: Method) -> str:
     return "\n\n".join(parts)
 
 
-def is_of(method: Method, row: str) -> bool:
-    first = row.strip("| ").split("|")[0]
-    name = first.translate(str.maketrans("", "", MARKS)).split(",")[0].split("(")[0].strip()
+def column_of_methods(header: str) -> int:
+    names = [cell.strip() for cell in header.strip("| ").split("|")]
+    return names.index("model") if "model" in names else 0
+
+
+def is_of(method: Method, row: str, column: int) -> bool:
+    cell = row.strip("| ").split("|")[column].translate(str.maketrans("", "", MARKS))
+    name = re.split(r"[,(]", cell)[0].strip()
     return name.lower() in (method.title.lower(), method.choice)
