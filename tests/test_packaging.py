@@ -200,7 +200,7 @@ def test_the_wheel_carries_all_of_recmm_its_sweepers_and_the_configuration_only(
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
     own = [path for folder in ("recmm", "hydra_plugins") for path in (ROOT / folder).rglob("*.py")]
-    own += (ROOT / "recmm").glob("**/templates/*")
+    own += [path for pattern in ("**/templates/*", "*.pyi", "py.typed") for path in (ROOT / "recmm").glob(pattern)]
     modules = {path.relative_to(ROOT).as_posix() for path in own}
     choices = {f"recmm/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
     assert choices
