@@ -8,7 +8,7 @@ from torch import Tensor
 from recmm.data.catalog import Catalog
 from recmm.graph import leading_spectrum, users_from_items
 from recmm.missing.view import ModalityView
-from recmm.models.history import FromHistory, dense
+from recmm.models.history import FromHistory, product
 from recmm.models.settings import hp
 
 
@@ -59,7 +59,7 @@ class GFCF(FromHistory):
         return Filters(self.adjacency.transposed().csr(), self.adjacency.csr(), into, out_of)
 
     def score_rows(self, rows: Tensor, prepared: Filters) -> Tensor:
-        linear = dense(rows @ prepared.to_users @ prepared.to_items)
+        linear = product(rows, prepared.to_users, prepared.to_items)
         return linear.addmm_(rows @ prepared.into, prepared.out_of.T)
 
     def deployable(self, view: ModalityView) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix, diags_array
 from torch import Tensor
 
 from recmm.missing.view import ModalityView
-from recmm.models.history import FromHistory, ItemToItem, places
+from recmm.models.history import FromHistory, ItemToItem, places, product
 from recmm.models.settings import hp
 from recmm.nn.interactions import as_tensor, frequent_first, largest_products, training_matrix
 
@@ -92,7 +92,7 @@ class UserKNN(FromHistory):
         columns, values = prepared.col_indices()[place], prepared.values()[place]
         shape = (len(users), self.catalog.n_users)
         similar = torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
-        return (similar @ self.rows(torch.arange(self.catalog.n_users, device=users.device))).to_dense()
+        return product(similar, self.rows(torch.arange(self.catalog.n_users, device=users.device)))
 
     def deployable(self, view: ModalityView) -> dict[str, Tensor]:
         """``user_user``: S; ``popularity`` [n_items], the order of ties."""
