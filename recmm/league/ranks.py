@@ -98,6 +98,6 @@ def draw_ranks(ranks: Ranks, folder: Path, name: str = "critical_difference") ->
         for path in paths:
             metadata = {"Date": None} if path.suffix == ".svg" else {}
             with atomic_file(path) as spare:
-                drawing.savefig(spare, format=path.suffix[1:], dpi=160, metadata=metadata)  # type: ignore[arg-type]
+                drawing.savefig(spare, format=path.suffix[1:], dpi=160, metadata=metadata)
         plt.close(drawing)
     return paths
