@@ -12,9 +12,9 @@ from recmm.deploy.scoring import Scorer
 from recmm.errors import ConfigError
 from recmm.evaluation.ranking import top_k
 
-SCHEMA: dict[str, Any] = {"user": pl.String, "position": pl.Int32, "item": pl.String, "score": pl.Float32}
+SCHEMA = pl.Schema({"user": pl.String, "position": pl.Int32, "item": pl.String, "score": pl.Float32})
 """Columns of a table of lists; position 1 is the best item."""
-SIMILAR: dict[str, Any] = {"item": pl.String, "position": pl.Int32, "similar": pl.String, "similarity": pl.Float32}
+SIMILAR = pl.Schema({"item": pl.String, "position": pl.Int32, "similar": pl.String, "similarity": pl.Float32})
 """Columns of a table of similar items."""
 
 _ROWS_PER_USER = 4  # float32 rows of n_items at a time: scores, an addend, the selection of the best

@@ -10,7 +10,7 @@ import polars as pl
 from recmm import RESULTS_VERSION
 from recmm.league.entries import REFERENCE, Entries, Entry
 from recmm.league.ranks import Ranks, rank
-from recmm.league.rows import DONE, TRIAL
+from recmm.league.rows import DONE, TRIAL, Row
 from recmm.league.standing import OPEN, SELECTION, STALE, Standing
 from recmm.report.results.naming import metric_name
 
@@ -172,7 +172,7 @@ def _commands(entries: Entries, dataset: str) -> str:
 
 def _ledger(standing: Standing, dataset: str) -> str:
     lines, total = [], 0.0
-    by_model = defaultdict(list)
+    by_model: defaultdict[str, list[tuple[str, Row | None]]] = defaultdict(list)
     for cell in standing.cells:
         if cell.name[1] == dataset:
             by_model[cell.name[0]] += [(kind, standing.row(job)) for kind, job in cell.jobs()]

@@ -60,7 +60,7 @@ class SimGCL(Recommender):
 
     def perturbed_layers(self) -> list[Tensor]:
         """E'^1 to E'^L of one perturbed pass."""
-        layers = [self.ego]
+        layers: list[Tensor] = [self.ego]
         for _ in range(self.settings.n_layers):
             layers.append(perturbed(self.adjacency(layers[-1]), self.settings.eps))
         return layers[1:]

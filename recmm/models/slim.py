@@ -1,5 +1,7 @@
 """SLIM (Ning & Karypis, ICDM 2011): every item as a sparse sum of other items, by the elastic net."""
 
+from functools import partial
+
 from torch import Tensor
 
 from recmm.missing.view import ModalityView
@@ -36,5 +38,5 @@ class SLIM(ItemToItem):
         s, device, interactions = self.settings, view.mask.device, training_matrix(self.catalog)
         gram = (interactions.T @ interactions).tocsr()
         near = regressors(gram, s.l2, s.k)
-        net = {"positive": s.positive, "sweeps": s.sweeps, "tolerance": s.tolerance}
-        return as_tensor(on_neighbours(gram, near, lambda block: elastic_net(block, s.l1, s.l2, **net), device), device)
+        net = partial(elastic_net, l1=s.l1, l2=s.l2, positive=s.positive, sweeps=s.sweeps, tolerance=s.tolerance)
+        return as_tensor(on_neighbours(gram, near, net, device), device)

@@ -35,7 +35,7 @@ def _factor(gram: Tensor) -> Tensor:
     """The Cholesky factors of matrices [..., n, n], in their place."""
     try:
         return torch.linalg.cholesky(gram, out=gram)
-    except torch.linalg.LinAlgError:
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         raise ConfigError("model.l2 is too small for this precision: R^T R + l2 I has no inverse; raise it.") from None
 
 
