@@ -4,7 +4,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -
 RUN useradd --create-home recmm && mkdir /recmm && chown recmm /recmm
 USER recmm
 WORKDIR /recmm
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX=
 COPY --chown=recmm Makefile pyproject.toml README.md LICENSE ./
 COPY --chown=recmm requirements requirements
 COPY --chown=recmm recmm recmm
