@@ -313,7 +313,7 @@ def plain(value: str) -> float | str:
     try:
         return float(value)
     except ValueError:
-        return value.lower()
+        return {"none": "null"}.get(value.lower(), value.lower())  # as YAML spells it
 
 
 @pytest.mark.parametrize("space", SPACES)
