@@ -8,6 +8,7 @@ passes over it. torch itself verifies no checksum: a flipped bit would give othe
 import hashlib
 import io
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,9 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     damage = damage_of(path)
     if damage is not None:
         raise CheckpointError(f"{path} {damage}. Its numbers cannot be trusted; ckpt=never starts the run anew.")
-    content: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+    with warnings.catch_warnings():  # torch says so once per process; what is loaded is what was stored
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        content: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
     return content
 
 
