@@ -6,7 +6,7 @@ import torch
 
 from recmm.missing.view import ModalityView
 from recmm.models.history import history_rows
-from recmm.nn.item_walk import ItemWalk, feature_neighbours, no_neighbours, walk_tensors
+from recmm.nn.item_walk import ItemWalk, Neighbours, feature_neighbours, no_neighbours, walk_tensors
 from tests.models.toys import ITEMS, N_ITEMS, N_USERS, USERS, few_visible, toy_view
 
 K, COEFFICIENTS = 3, [0.2, 0.16, 0.128]
@@ -49,9 +49,15 @@ def dense_scores(m: np.ndarray, kappa: float | None, exponent: float) -> np.ndar
 
 def walk(view: ModalityView, weight: float, kappa: float | None, exponent: float, of: list[float]) -> ItemWalk:
     found = feature_neighbours(view, K, of)
-    shares = found._replace(shares=weight * found.shares)
-    chosen = {"kappa": kappa, "coefficients": COEFFICIENTS, "popularity_exponent": exponent}
-    return ItemWalk(walk_tensors(STARTS, ITEMS, N_ITEMS, shares, **chosen))
+    return over(found._replace(shares=weight * found.shares), kappa, exponent)
+
+
+def over(found: Neighbours, kappa: float | None, exponent: float) -> ItemWalk:
+    return ItemWalk(
+        walk_tensors(
+            STARTS, ITEMS, N_ITEMS, found, kappa=kappa, coefficients=COEFFICIENTS, popularity_exponent=exponent
+        )
+    )
 
 
 @pytest.mark.parametrize("weights", [[1.0, 1.0], [0.5, 2.0], [0.0, 1.0]])
@@ -97,7 +103,6 @@ def test_a_score_is_the_sum_of_its_parts_over_history_and_over_edges() -> None:
 
 
 def test_no_edge_and_weight_0_are_the_same_walk() -> None:
-    chosen = {"kappa": 5.0, "coefficients": COEFFICIENTS, "popularity_exponent": 0.7}
-    without = ItemWalk(walk_tensors(STARTS, ITEMS, N_ITEMS, no_neighbours(toy_view()), **chosen))
+    without = over(no_neighbours(toy_view()), 5.0, 0.7)
     rows = history_rows(STARTS, ITEMS, torch.arange(N_USERS), N_ITEMS)
     assert torch.equal(without.scores(rows), walk(toy_view(), 0.0, 5.0, 0.7, [1.0, 1.0]).scores(rows))
