@@ -14,10 +14,10 @@ from recmm.data.files.atomic import replace_atomically, writing
 from recmm.deploy.fusion import Pool, choose_weights
 from recmm.errors import ConfigError, RunError
 from recmm.experiment.config.identity import NO_PROTOCOL
+from recmm.experiment.run import MONITOR
 from recmm.report.records.folders import read_record
 
 SHOWN = ("recall@20", "ndcg@20")
-_MONITOR = "val/recall@20"
 
 
 def fuse_runs(folders: Sequence[Path], out: Path | None) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def fuse_runs(folders: Sequence[Path], out: Path | None) -> dict[str, Any]:
         raise ConfigError("An ensemble needs at least two runs: name their folders one after the other.")
     records = [_finished(folder) for folder in folders]
     _require_comparable(folders, records)
-    monitor = str(records[0].get("monitor", _MONITOR)).removeprefix("val/")
+    monitor = str(records[0].get("monitor", MONITOR)).removeprefix("val/")
     pools = {split: _pool(folders, split) for split in ("val", "test")}
     weights = choose_weights(len(folders), lambda given: float(pools["val"].metrics(given)[monitor].mean()))
     per_user = {split: pool.metrics(weights) for split, pool in pools.items()}

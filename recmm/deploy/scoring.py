@@ -10,6 +10,7 @@ from torch import Tensor
 from recmm.deploy.checkpoint import Deployed
 from recmm.errors import CheckpointError, ConfigError
 from recmm.missing.view import ModalityView
+from recmm.models.base import Recommender
 from recmm.models.gfcf import GFCF
 from recmm.models.history import FromHistory, ItemToItem
 from recmm.models.knn import UserKNN
@@ -48,8 +49,7 @@ class InnerProducts(Scorer):
     """Scores of methods whose users and items are embeddings. Items are similar by the cosine of their embeddings."""
 
     def scores(self, users: Tensor) -> Tensor:
-        tensors = self.deployed.tensors
-        return tensors["users"][users] @ tensors["items"].T
+        return Recommender.deployed_scores(self.deployed.tensors, users)
 
     def similarities(self, items: Tensor) -> Tensor:
         normalised = F.normalize(self.deployed.tensors["items"].float(), dim=1)

@@ -56,6 +56,12 @@ def order_ties(scores: Tensor, popularity: Tensor) -> Tensor:
     return scores.addcmul_(torch.where(largest > 0, TIE * largest, 1.0), popularity)
 
 
+def popularity(catalog: Catalog) -> Tensor:
+    """Training interactions of every item as a share of the most popular one's, float32 [n_items]."""
+    counts = catalog.item_counts().float()
+    return counts / counts.max().clamp_min(1)
+
+
 class FromHistory(Recommender):
     """Scores are a function of r_u, a user's row of the training matrix R [n_users, n_items]; nothing is trained.
 
@@ -73,10 +79,9 @@ class FromHistory(Recommender):
 
     def __init__(self, catalog: Catalog, **values: Any) -> None:
         super().__init__(catalog, **values)
-        counts = catalog.item_counts().float()
         self.register_buffer("row_starts", row_starts(catalog.train_users, catalog.n_users), persistent=False)
         self.register_buffer("train_items", catalog.train_items, persistent=False)
-        self.register_buffer("popularity", counts / counts.max().clamp_min(1), persistent=False)
+        self.register_buffer("popularity", popularity(catalog), persistent=False)
 
     def rows(self, users: Tensor) -> Tensor:
         """r_u of ``users`` (int64 [B]): a sparse CSR tensor of ones, float32 [B, n_items]."""

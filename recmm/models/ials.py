@@ -11,7 +11,7 @@ from recmm.data.catalog import Catalog
 from recmm.graph.sparse import row_starts
 from recmm.missing.view import ModalityView
 from recmm.models.base import Embeddings, Recommender
-from recmm.models.history import TIE
+from recmm.models.history import TIE, popularity
 from recmm.models.settings import MethodSettings, hp
 from recmm.models.training import Training
 from recmm.seeding import derive
@@ -61,8 +61,7 @@ class IALS(Recommender):
         for name, (rows, columns, n_rows) in histories.items():
             self.register_buffer(f"{name}_first", row_starts(rows, n_rows), persistent=False)
             self.register_buffer(name, columns, persistent=False)
-        counts = catalog.item_counts().float()
-        self.register_buffer("popularity", counts / counts.max().clamp_min(1), persistent=False)
+        self.register_buffer("popularity", popularity(catalog), persistent=False)
 
     def prepare(self, view: ModalityView) -> Embeddings:
         items = self.get_buffer("start")
